@@ -29,6 +29,7 @@ SOURCES = {
     "_speedups.http2.socket_c": "_speedups/http2/socket_py.py",
     "_speedups.http2.stream_c": "_speedups/http2/stream_py.py",
     "_speedups.http2.poller_c": "_speedups/http2/poller_py.py",
+    "_speedups.http2.frame_reader_c": "_speedups/http2/frame_reader_py.py",
     "_speedups.http2.connection_c": "_speedups/http2/connection_py.py",
 }
 

@@ -1,14 +1,11 @@
-# Types of _speedups.http2.connection_c, which is connection_py.py compiled. What is inside, at a glance:
+# Types of _speedups.http2.connection_c, which is connection_py.py compiled.
 cimport cython
 from libc.stdint cimport uint64_t
 
 from _speedups.http2.socket_c cimport BufferedSocket
 from _speedups.http2.stream_c cimport AttachedStream
 
-cdef Py_ssize_t HEADER
-cdef double FULL_FRAME_DISCOUNT
-cdef int DATA, HEADERS, RST_STREAM, GOAWAY, CONTINUATION, END_STREAM, END_HEADERS
-cdef int GRPCLIB_BATCH, FRAMES_PER_CLOCK_CHECK
+cdef object read_frames
 
 
 @cython.final
@@ -17,23 +14,23 @@ cdef class Conn:
     cdef public BufferedSocket buffered
     cdef public int fd
     cdef public object tag
-    cdef public Py_ssize_t recorded_bytes     # bytes, see held_back
+    cdef public Py_ssize_t recorded_bytes     # bytes, see pre_session_bytes
     cdef public bint closed
-    cdef public bint waiting           # for its turn in the hub
+    cdef public bint waiting           # for its turn in the poller
     cdef public double last_read
     cdef public object on_closed
     cdef object _protocol
     cdef object _limits
     cdef object _guard
     cdef object _h2
-    cdef object _reason                # why it is gone, as far as known
+    cdef object _reason                # why it is closed, as far as known
     cdef list _rows
     cdef AttachedStream _attached                    # the attached stream, or None
     cdef Py_ssize_t _stream_id            # its id, or 0
-    cdef bytes _held                   # read, and not yet looked at
-    cdef bint _preface                 # still to come
+    cdef bytes _held                   # read, and not yet handled
+    cdef bint _preface                 # not yet received
     cdef bint _closing
-    cdef bint _unfinished                    # among the hub's slow ones
+    cdef bint _unfinished                    # checked by Poller.overdue
     cdef bint _goaway_seen                  # the peer's was seen
     cdef int _trailers_end_stream                   # the attached stream's trailers have begun
     cdef Py_ssize_t _max_frame           # bytes of a frame
@@ -69,11 +66,6 @@ cdef class Conn:
 
     @cython.locals(end=Py_ssize_t, position=Py_ssize_t)
     cdef bint _split(self, bytes data, double deadline) except -1
-
-    @cython.locals(run=Py_ssize_t, batch=int, work=int, length=Py_ssize_t, stop=Py_ssize_t, kind=int, flags=int, stream=Py_ssize_t, attached=AttachedStream)
-    cdef Py_ssize_t _read_frames(self, bytes data, Py_ssize_t position, Py_ssize_t end, double deadline) except? -1
-
-    cdef bint _ends_stream(self, int kind, int flags) except -1
 
     @cython.locals(attached=AttachedStream)
     cdef _pass_to_grpclib(self, bytes frames)

@@ -1,6 +1,6 @@
-"""Looks at every frame that is not the lane's own before grpclib sees a byte of it. Not compiled: h2 costs far more.
+"""Checks every frame that is not the attached stream's DATA before grpclib sees it. Not compiled: h2 costs far more.
 
-The rules that h2 checks itself (RFC 9113) are left to it; what is here are limits, and rules that h2 or grpclib lack.
+h2 checks the rules of RFC 9113. Here are limits, and rules that h2 or grpclib lack.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from _speedups.http2.limits import (
 PREFIX = 5
 
 MAX_SAVED_PROBES = 100
-"""DATA frames that were sent and not yet followed by a PING, of which a peer may make use later."""
+"""DATA frames that were sent and not yet followed by a PING, for which the peer may send a PING later."""
 BUCKETS = {
     PRIORITY: "priorities",
     RST_STREAM: "resets",
@@ -53,13 +53,14 @@ class Refusal(Exception):
 
 
 class Guard:
-    """Of one connection. http2: h2's connection object, set before the first frame.
+    """The limits of one connection.
 
-    block: the stream whose header block is open, so that nothing but its continuation may come; else 0. lane_sent: DATA
-    frames
-    that the lane has sent, which counts them here.
-    held: bytes that came on calls which are not attached; those of calls that have ended may be among them, see
-    `holds`.
+    Attributes:
+        http2: h2's connection object, set before the first frame.
+        block: the stream whose header block is open, so that only its continuation may follow; else 0.
+        data_frames_sent: DATA frames that the attached stream has sent; it counts them here.
+        held: bytes received on calls that are not attached; `held_bytes` removes those of ended calls.
+        opened: streams that the peer has opened.
     """
 
     __slots__ = (
@@ -97,9 +98,13 @@ class Guard:
     def admit(
         self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float
     ) -> bool:
-        """Whether grpclib is to see this frame, whose payload is data[start:stop]; False drops it.
+        """Whether grpclib may see this frame, whose payload is data[start:stop]; False drops it.
 
-        debt: bytes that the lane has consumed and not yet given back to the connection's window. Raises Refusal.
+        Args:
+            debt: bytes that the attached stream has consumed and not yet returned to the connection's window.
+
+        Raises:
+            Refusal: the peer broke the protocol or exceeded a limit.
         """
         if not self._started:
             if kind != SETTINGS:
@@ -126,9 +131,11 @@ class Guard:
         return True
 
     def _is_allowed_probe(self, now: float) -> bool:
-        """Whether this PING may be one with which a gRPC library measures the bandwidth: it sends one after DATA, and
-        waits for its answer before
-        the next. So there may be one for each DATA frame that was sent, SAVED of them at once."""
+        """Whether this PING may measure the bandwidth, as gRPC libraries do.
+
+        They send one after DATA, and wait for its answer before the next. So one is allowed for each DATA frame that
+        was sent, and MAX_SAVED_PROBES at once.
+        """
         sent = self.data_frames_sent + self._frames_written
         if sent <= self._probes_counted or not self.buckets.take("probes", now):
             return False
@@ -136,7 +143,11 @@ class Guard:
         return True
 
     def sent(self, data: bytes, now: float) -> None:
-        """Counts DATA and resets in what grpclib writes, which is whole frames. Raises Refusal."""
+        """Count DATA and resets in what grpclib writes, which is whole frames.
+
+        Raises:
+            Refusal: the peer made grpclib send too many resets.
+        """
         position, end = 0, len(data)
         while end - position >= HEADER:
             self._frames_written += data[position + 3] == DATA
@@ -145,7 +156,7 @@ class Guard:
             position += HEADER + int.from_bytes(data[position : position + 3], "big")
 
     def unwatch(self, stream: int) -> None:
-        """Messages of this stream are not looked at from here on: the lane does it, or nobody reads them."""
+        """Stop following messages of this stream: it is attached, or its messages are not read."""
         self._forget(stream)
         self._watched[stream] = None
 
@@ -161,13 +172,16 @@ class Guard:
         return self.held + (self._block_bytes if self.block else 0)
 
     def empty(self, now: float) -> None:
-        """A DATA frame that moves nothing. Raises Refusal."""
+        """Count a DATA frame without payload.
+
+        Raises:
+            Refusal: there were too many.
+        """
         if not self.buckets.take("empty data", now):
             raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
 
     def track_unfinished(self, frames: int, within: bool, now: float) -> bool:
-        """Whether something has begun whose end is not here yet: a header block, or a frame if `within`. frames: whole
-        ones so far."""
+        """Whether a header block has begun and not ended, or a frame if `within`. frames: whole frames so far."""
         if not within:
             self._frame_number = -1
         elif frames != self._frame_number:
@@ -175,7 +189,11 @@ class Guard:
         return within or self.block != 0
 
     def overdue(self, now: float) -> None:
-        """Raises Refusal when what is unfinished takes too long."""
+        """Check that nothing unfinished takes too long.
+
+        Raises:
+            Refusal: it does.
+        """
         if self.block and now - self._block_since > self._limits.header_timeout:
             raise Refusal(ENHANCE_YOUR_CALM, f"header block not ended within {self._limits.header_timeout:g} s")
         if self._frame_number >= 0 and now - self._frame_since > self._limits.frame_timeout:
@@ -222,7 +240,7 @@ class Guard:
             self._watch(stream, data, start, stop, now)
 
     def _watch(self, stream: int, data: bytes, start: int, stop: int, now: float) -> None:
-        """Follows the lengths of gRPC messages that grpclib reads: it would buffer whatever one declares."""
+        """Follow the lengths of gRPC messages that grpclib reads, because it buffers whatever length is declared."""
         state = self._watched.get(stream, (b"", 0, 0))
         if state is None:
             return

@@ -1,4 +1,4 @@
-"""What one connection of the lane may ask of the server, and the token buckets that hold it to that."""
+"""Limits of one connection of the fast path, and the token buckets that enforce them."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CAL
 
 
 FULL_FRAME_DISCOUNT = 0.9
-"""Of the cost of a frame, for DATA of a session as long as it may be: ten of them cost as much as an empty one, so that
-results may come as
-fast as the network brings them."""
+"""Part of a frame's cost that a full DATA frame of a session does not pay.
+
+Ten full frames cost as much as an empty one, so that results may arrive as fast as the network delivers them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Of each connection. Counts per second or minute are token buckets: that many at once, and that many per period
-    after.
+    """Limits of each connection.
 
-    max_message            bytes of one gRPC message; a longer one is refused when its length is read
-    max_frame              bytes of one frame without its header; what is advertised to the peer must not be more
-    frames_per_second      of all types; DATA of the attached stream counts less the fuller it is, down to a tenth
-    messages_per_second    gRPC messages on the attached stream, however few frames they come in
-    settings_per_second, priorities_per_second, window_updates_per_second, empty_data_per_second, pings_per_minute: of
-    each type
-    probes_per_second      PING beyond that, of which there may be one for each DATA frame that was sent
-    resets_per_minute      RST_STREAM by the peer (CVE-2023-44487), and separately by this side (CVE-2025-8671)
-    streams_per_minute     opened, whatever becomes of them
-    streams                that the peer has open at once
-    hello_bytes            of messages on streams that are not attached: of the longest, and of all together per minute
-    waiting_bytes          held for connections without a session and for calls beside one, over all connections of a
-    hub
-    header_timeout         seconds from HEADERS to the end of its CONTINUATIONs
-    frame_timeout          seconds from a frame's first byte to its last; both are looked at by `Hub.overdue`
-    header_block           bytes of HEADERS and its CONTINUATIONs, compressed
-    header_list            bytes of the headers, decompressed
-    continuations          frames after one HEADERS
-    write_queue_bytes      that wait for the socket or for the peer's windows
-    stream_window, connection_window: bytes, for whoever makes grpclib's Configuration; the lane enforces what h2
-    advertised
-    linger                 seconds for a closing connection to take what is queued; looked at whenever `poll` runs
+    Counts per second or minute are token buckets: that many at once, and that many per period after.
 
-    Raises ValueError, naming the field, for a limit that is not positive or that HTTP/2 does not allow.
+    Attributes:
+        max_message: bytes of one gRPC message; a longer one is refused when its length is read.
+        max_frame: bytes of one frame without its header; must not be less than what is advertised to the peer.
+        frames_per_second: of all types; full DATA frames of the attached stream cost a tenth.
+        messages_per_second: gRPC messages on the attached stream, however few frames they are in.
+        settings_per_second, priorities_per_second, window_updates_per_second, empty_data_per_second, pings_per_minute:
+            frames of that type.
+        probes_per_second: PINGs beyond that, of which one is allowed for each DATA frame that was sent.
+        resets_per_minute: RST_STREAM by the peer (CVE-2023-44487), and separately by this side (CVE-2025-8671).
+        streams_per_minute: streams opened, whatever becomes of them.
+        streams: streams that the peer has open at once.
+        hello_bytes: of messages on streams that are not attached: of the longest, and of all together per minute.
+        waiting_bytes: held for connections without a session and for calls besides one, over all of a poller.
+        header_timeout: seconds from HEADERS to the end of its CONTINUATIONs.
+        frame_timeout: seconds from a frame's first byte to its last; `Poller.overdue` checks both.
+        header_block: bytes of HEADERS and its CONTINUATIONs, compressed.
+        header_list: bytes of the headers, decompressed.
+        continuations: frames after one HEADERS.
+        write_queue_bytes: that wait for the socket or for the peer's windows.
+        stream_window, connection_window: bytes, for grpclib's Configuration; what h2 advertised is enforced here.
+        linger: seconds for a closing connection to take what is queued; `poll` checks it.
+
+    Raises:
+        ValueError: a limit is not positive or HTTP/2 does not allow it. The error names the field.
     """
 
     max_message: int = 4 << 20
@@ -104,7 +106,7 @@ def rates(limits: ConnectionLimits) -> dict[str, tuple[float, float]]:
 
 
 class Buckets:
-    """The token buckets of one connection; one that was never touched takes no room."""
+    """The token buckets of one connection. A bucket that was never used needs no memory."""
 
     __slots__ = ("_rates", "_tokens")
 
@@ -113,8 +115,7 @@ class Buckets:
         self._tokens: dict[str, tuple[float, float]] = {}
 
     def take(self, name: str, now: float, number: int = 1) -> bool:
-        """Take tokens; False, and none are taken, if there are fewer. now: seconds of any clock that does not go
-        back."""
+        """Take tokens; False, and none are taken, if there are fewer. now: seconds of any monotonic clock."""
         burst, rate = self._rates[name]
         tokens, at = self._tokens.get(name, (burst, now))
         tokens = min(burst, tokens + max(0.0, now - at) * rate)

@@ -1,5 +1,4 @@
-"""What is held for peers that have no session yet, over all connections of a hub. Not compiled: few bytes wait for
-long."""
+"""Memory held for peers that have no session yet, over all connections of a poller. Not compiled: it is seldom used."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from typing import Any
 
 
 class PreSessionMemory:
-    """limit: of bytes in all. total: bytes now."""
+    """Bytes per connection. limit: of bytes in all. total: bytes now."""
 
     __slots__ = ("_held", "limit", "total")
 
@@ -16,7 +15,7 @@ class PreSessionMemory:
         self._held: dict[Any, int] = {}
 
     def record(self, conn: Any, size: int) -> None:
-        """So many bytes are held for this connection now."""
+        """Record how many bytes are held for this connection now."""
         self.total += size - self._held.get(conn, 0)
         if size:
             self._held[conn] = size
@@ -24,10 +23,10 @@ class PreSessionMemory:
             self._held.pop(conn, None)
 
     def connection_to_drop(self) -> Any:
-        """Who is to make room, None while there is no need: of those that hold an equal share of the limit or more, the
-        one that waits longest.
+        """Return the connection to drop to get below the limit, or None.
 
-        Who sends what it has to send is done soon, and few bytes are no reason to be cut off, however long they wait.
+        It is the oldest of those that hold at least an equal share. A peer that sends everything at once is done
+        soon, and a peer with few bytes is not dropped, however long it waits.
         """
         if self.total <= self.limit:
             return None

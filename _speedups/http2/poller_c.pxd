@@ -1,4 +1,4 @@
-# Types of _speedups.http2.poller_c, which is poller_py.py compiled. What is inside, at a glance:
+# Types of _speedups.http2.poller_c, which is poller_py.py compiled.
 cimport cython
 from libc.stdint cimport uint64_t
 
@@ -11,18 +11,18 @@ cdef class Poller:
     cdef public list rows              # of this slice
     cdef public double now             # of the last poll
     cdef public object epoll
-    cdef int _wakeup_fd                    # an eventfd, to be readable on request
+    cdef int _wakeup_fd                    # an eventfd that makes the epoll set readable
     cdef bint _wakeup_pending
     cdef dict _conns                   # file descriptor → Conn
     cdef object _ready                 # deque of Conns that are to be served
-    cdef dict _preferred               # Conn → until when it is served first
-    cdef list _closed                    # Conns whose owners do not know yet
+    cdef dict _preferred               # Conn → (until when it is served first, turns left)
+    cdef list _closed                    # Conns whose owners are not notified yet
     cdef dict _draining                 # Conn → when it is closed by force
     cdef dict _unfinished                    # Conn → Guard, of those within a frame or a header block
-    cdef object _pre_session               # bytes held for those without a session
+    cdef object _pre_session               # bytes held for connections without a session
     cdef uint64_t _turns_served
     cdef dict _counts
-    cdef dict _past                    # sums over Conns that are gone
+    cdef dict _past                    # sums over closed Conns
 
     @cython.locals(conn=Conn, deadline=double, rows=list)
     cpdef list poll(self, double now, int max_events=*, Py_ssize_t max_bytes_per_conn=*, double budget_s=*)

@@ -1,6 +1,6 @@
-"""All connections of the lane in one epoll set, served in turn and a slice at a time.
+"""All connections of the fast path in one epoll set, served in turn and a slice at a time.
 
-This file is run as it is, and compiled a second time as `_speedups.http2.poller_c` with the types of poller_c.pxd.
+This file runs as it is, and is compiled a second time as `_speedups.http2.poller_c` with the types of poller_c.pxd.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from _speedups.http2.limits import ENHANCE_YOUR_CALM, ConnectionLimits, rates
 from _speedups.http2.memory import PreSessionMemory
 
 PREFERRED, ANSWERS = 64, 4
-"""Connections that may be served before all others, and how often something may come of one before it waits for its
-turn again."""
+"""Connections that may be served before all others, and how often one may give rows before it is ordinary again."""
 
 
 class Poller:
-    """limits: of each connection. `fileno()` is readable while `poll` has something to do; one task waits for that and
-    calls it.
+    """Serves connections. One task waits until `fileno()` is readable, and then calls `poll`.
 
-    Rows, and every call to `on_gone` and `connection_lost`, come out of `poll` alone.
+    Rows, and every call of `on_closed` and `connection_lost`, come from `poll` alone.
+
+    Args:
+        limits: of each connection.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -48,10 +49,15 @@ class Poller:
         self._past = {"frames": 0, "messages": 0, "bytes_in": 0, "bytes_out": 0, "sends": 0}
 
     def fileno(self) -> int:
+        """A file descriptor that is readable while `poll` has something to do."""
         return self.epoll.fileno()
 
     def add(self, conn: Any) -> None:
-        """Serve this connection from now on. Raises ValueError if it is here already."""
+        """Serve this connection from now on.
+
+        Raises:
+            ValueError: it is served already.
+        """
         if conn.fd in self._conns:
             raise ValueError(f"file descriptor {conn.fd} is in the hub already")
         self._conns[conn.fd] = conn
@@ -60,7 +66,7 @@ class Poller:
             self.schedule(conn)
 
     def discard(self, conn: Any) -> None:
-        """Serve it no more, without a row; its socket stays open and is the caller's."""
+        """Serve it no more, without a row. Its socket stays open and belongs to the caller."""
         fd = conn.fd
         if fd in self._conns and self._conns[fd] is conn:
             del self._conns[fd]
@@ -71,8 +77,11 @@ class Poller:
         self._pre_session.record(conn, 0)
 
     def overdue(self, now: float) -> None:
-        """Cut off who takes too long over a frame or a header block; to be called every second or so. now: as
-        `poll`'s."""
+        """Cut off connections that take too long over a frame or a header block. Call it about once per second.
+
+        Args:
+            now: of the same clock as `poll`'s.
+        """
         for conn, guard in list(self._unfinished.items()):
             try:
                 guard.overdue(now)
@@ -80,8 +89,18 @@ class Poller:
                 conn.refuse(refusal.code, refusal.reason)
 
     def track_unfinished(self, conn: Any, guard: Guard, frames: int, within: bool, now: float) -> bool:
-        """Whether `overdue` looks at it from now on: it is within a frame or a header block. frames: whole ones so
-        far."""
+        """Let `overdue` check the connection while it is within a frame or a header block.
+
+        Args:
+            conn: the connection.
+            guard: its guard.
+            frames: whole frames so far.
+            within: a frame has begun.
+            now: of the same clock as `poll`'s.
+
+        Returns:
+            Whether it is checked from now on.
+        """
         if guard.track_unfinished(frames, within, now):
             self._unfinished[conn] = guard
             return True
@@ -89,7 +108,7 @@ class Poller:
         return False
 
     def update_memory(self, conn: Any) -> None:
-        """Note how much is held for it. Who has to make room, should it be too much over all, is cut off."""
+        """Record how much is held for the connection, and drop connections while the total is over the limit."""
         conn.recorded_bytes = 0 if conn.closed else conn.pre_session_bytes()
         waiting = self._pre_session
         waiting.record(conn, conn.recorded_bytes)
@@ -98,11 +117,15 @@ class Poller:
                 ENHANCE_YOUR_CALM, f"crowded out: more than {waiting.limit} bytes are held for all that have no session"
             )
             if not other.closed:
-                other.abort()  # it was closing already
+                other.abort()  # it was already closing
 
     def prefer(self, conn: Any, until: float) -> None:
-        """Serve it before all others when there is more than one slice to do. until: seconds, as `poll`'s now. Of many,
-        the newest are."""
+        """Serve the connection before all others while there is more than one slice of work.
+
+        Args:
+            conn: the connection; when there are too many, the oldest is ordinary again.
+            until: seconds of `poll`'s clock.
+        """
         preferred = self._preferred
         preferred.pop(conn, None)
         if len(preferred) >= PREFERRED:
@@ -112,13 +135,16 @@ class Poller:
     def poll(
         self, now: float, max_events: int = 256, max_bytes_per_conn: int = 65_536, budget_s: float = 0.005
     ) -> list[tuple[Any, ...]]:
-        """One slice: the rows of what came in, in the order of arrival per connection.
+        """Serve one slice, and return its rows in the order of arrival per connection.
 
-        now: seconds of a clock that does not go back, for limits and `last_read`. No slice goes on after budget_s
-        seconds of the
-        real clock by more than one frame's work: what was not served then is first in the next one, and `fileno()`
-        stays
-        readable. A connection with more than max_bytes_per_conn waits for all others to have had their turn.
+        No slice exceeds budget_s by more than one frame's work. What was not served is first in the next slice, and
+        `fileno()` stays readable.
+
+        Args:
+            now: seconds of a monotonic clock, for limits and `last_read`.
+            max_events: connections of one slice.
+            max_bytes_per_conn: bytes after which a connection waits until all others had their turn.
+            budget_s: seconds of real time.
         """
         self.now = now
         deadline = monotonic() + budget_s
@@ -177,17 +203,17 @@ class Poller:
             os.eventfd_write(self._wakeup_fd, 1)
 
     def mark_closed(self, conn: Any) -> None:
-        """Its socket is closed; who has to know is told by the next `poll`."""
+        """Its socket is closed; the next `poll` notifies its owner."""
         self.discard(conn)
         self._closed.append(conn)
         self.wake()
 
     def close_when_drained(self, conn: Any) -> None:
-        """It closes once its queue is empty, or by force when the time for that is up."""
+        """It closes once its queue is empty, or by force after `linger`."""
         self._draining[conn] = self.now + self.limits.linger
 
     def statistics(self) -> dict[str, int]:
-        """Counts since the start; connections, attached, waiting_bytes and queued_bytes as they are now."""
+        """Counts since the start; connections, attached, waiting_bytes and queued_bytes are current values."""
         conns = list(self._conns.values())
         sums = dict(self._past)
         for conn in conns:
@@ -204,7 +230,7 @@ class Poller:
         }
 
     def close(self) -> None:
-        """Abort every connection, tell those who have to know, and give the file descriptors back."""
+        """Abort every connection, notify their owners, and close the file descriptors."""
         for conn in list(self._conns.values()):
             conn.abort()
         self._finalize_closed()
@@ -213,8 +239,7 @@ class Poller:
         self._wakeup_pending = True
 
     def _serve_preferred(self, now: float, deadline: float, max_bytes: int) -> None:
-        """More waits than one slice serves: those that are preferred come first, whether anything has come of them or
-        not, and keep their turn."""
+        """Serve preferred connections first, announced or not, when more waits than one slice serves."""
         for conn, (until, answers) in list(self._preferred.items()):
             if conn.closed or now > until or not answers:
                 self._preferred.pop(conn, None)

@@ -1,4 +1,4 @@
-# Types of _speedups.http2.socket_c, which is socket_py.py compiled. What is inside, at a glance:
+# Types of _speedups.http2.socket_c, which is socket_py.py compiled.
 cimport cython
 from libc.stdint cimport uint64_t
 

@@ -1,6 +1,6 @@
 """A non-blocking socket, plain or TLS, with a queue for what it does not take at once.
 
-This file is run as it is, and compiled a second time as `_speedups.http2.socket_c` with the types of socket_c.pxd.
+This file runs as it is, and is compiled a second time as `_speedups.http2.socket_c` with the types of socket_c.pxd.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from select import EPOLLIN, EPOLLOUT, epoll
 from socket import SHUT_WR, socket
 
 CHUNK = 65_536
-"""Bytes given to the socket at a time while there is a queue, and how far small pieces are put together for that."""
+"""Bytes given to the socket at a time while there is a queue; small pieces are joined up to this size."""
 
 FULL = "write queue full"
 DISCARDED_CHUNKS = 4
-"""Chunks read and thrown away before closing: a kernel that holds unread bytes sends a reset, which can overtake a
-GOAWAY."""
+"""Chunks that are read and dropped before closing. A kernel that holds unread bytes sends a reset, which can overtake a
+GOAWAY.
+"""
 
 
 def error_text(error: OSError) -> str:
-    """Short words for a row."""
+    """Short text for a row."""
     if isinstance(error, ssl.SSLError):
         return f"tls: {error.reason or error}"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
@@ -29,9 +30,21 @@ def error_text(error: OSError) -> str:
 
 
 class BufferedSocket:
-    """epoll: the set that `register` puts the socket in. limit: of bytes queued; more is an error like a failed socket.
+    """A socket and its write queue.
 
-    corked: while true, writes only queue. error: why the socket failed, None while it has not; it is not closed then.
+    Args:
+        sock: non-blocking.
+        epoll: the set that `register` puts the socket in.
+        limit: bytes queued; more is an error like a failed socket.
+
+    Attributes:
+        secure: it is a TLS socket.
+        corked: while true, writes only queue.
+        reading: input is wanted.
+        error: why the socket failed, None while it has not. The socket is then still open.
+        queued: bytes in the queue.
+        sent: bytes sent.
+        sends: number of successful sends.
     """
 
     __slots__ = (
@@ -92,7 +105,7 @@ class BufferedSocket:
             self.registered = False
 
     def read(self, size: int) -> bytes | None:
-        """At most size bytes; b"" at the end of the stream or on an error; None when nothing is there."""
+        """Read at most size bytes; b"" at the end of the stream or on an error; None when there is no input."""
         try:
             return self._recv(size)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -106,7 +119,7 @@ class BufferedSocket:
             return b""
 
     def epoll_reports_all(self) -> bool:
-        """Whether epoll tells of all that there is to read; TLS may hold bytes that it has decrypted already."""
+        """Whether epoll announces all input. TLS may hold bytes that are already decrypted."""
         return not self.secure or not self.sock.pending()  # type: ignore[attr-defined]
 
     def write(self, data: bytes) -> None:
@@ -127,7 +140,7 @@ class BufferedSocket:
             self.error = FULL
 
     def flush(self) -> None:
-        """Send what is queued as far as the socket takes it; the epoll set then waits for it to take more."""
+        """Send what the socket takes of the queue; for the rest, epoll waits until the socket is writable."""
         if self.closed or self.error is not None:
             return
         self._wants_write = False
@@ -164,7 +177,7 @@ class BufferedSocket:
         self._update_interest()
 
     def close(self, *, gently: bool = False) -> None:
-        """gently: so that what was sent has a chance to arrive although the peer's last bytes were not read."""
+        """Close the socket. gently: so that bytes that were sent may arrive although some input was not read."""
         if self.closed:
             return
         self.unregister()
@@ -177,7 +190,7 @@ class BufferedSocket:
                     if not self._recv(CHUNK):
                         break
             except OSError:
-                pass  # it is closed next, whatever state it is in
+                pass  # the socket is closed next in any case
         self.sock.close()
         self._queue.clear()
         self._head = b""

@@ -1,4 +1,4 @@
-# Types of _speedups.http2.stream_c, which is stream_py.py compiled. What is inside, at a glance:
+# Types of _speedups.http2.stream_c, which is stream_py.py compiled.
 cimport cython
 from libc.stdint cimport uint64_t
 
@@ -15,10 +15,10 @@ cdef dict _frame_heads
 cdef class AttachedStream:
     cdef public object tag
     cdef public Py_ssize_t stream
-    cdef public Py_ssize_t debt        # bytes consumed, not given back to the connection's window
-    cdef public Py_ssize_t window_left        # bytes that may come before the windows are looked at again
+    cdef public Py_ssize_t debt        # bytes consumed, not returned to the connection's window
+    cdef public Py_ssize_t window_left        # bytes that may arrive before the windows are read again
     cdef public uint64_t messages
-    cdef public bytearray waiting      # for the peer's windows; None: nothing
+    cdef public bytearray waiting      # messages held back by the peer's windows, or None
     cdef object _h2
     cdef object _h2_stream
     cdef BufferedSocket _buffered
@@ -26,11 +26,11 @@ cdef class AttachedStream:
     cdef object _limits
     cdef list _rows
     cdef Py_ssize_t _debt_stream
-    cdef Py_ssize_t _grant_at              # of the window: debt at which it is given back
+    cdef Py_ssize_t _grant_at              # debt at which it is returned: half of the window
     cdef Py_ssize_t _needed              # bytes of the message in _part, as far as known
     cdef public Py_ssize_t largest     # bytes of a message
     cdef public bint expects_hello           # a first message, also when it is empty
-    cdef bytearray _partial               # a message that has begun; None: none
+    cdef bytearray _partial               # a message that has begun, or None
     cdef Py_ssize_t _window            # outbound, as _allowed found them
     cdef Py_ssize_t _stream_window
     cdef bint _broken

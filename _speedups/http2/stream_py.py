@@ -1,13 +1,10 @@
-"""The attached stream of a connection: its DATA becomes rows, its messages become DATA, within the windows of both
-sides.
+"""The attached stream of a connection: its DATA becomes rows, messages become DATA, within the windows of both sides.
 
-This file is run as it is, and compiled a second time as `_speedups.http2.stream_c` with the types of stream_c.pxd.
+This file runs as it is, and is compiled a second time as `_speedups.http2.stream_c` with the types of stream_c.pxd.
 
-h2's own integers are the one truth about windows (RFC 9113 section 5.2). Outbound, they are read and decremented here.
-Inbound,
-h2 never sees this DATA: what the peer may still send is h2's window less the *debt*, which is what was consumed here
-and has
-not yet been given back; once it is given back, h2's view is exact again.
+h2's own integers are the single source of truth about windows (RFC 9113 section 5.2). Outbound, they are read and
+decremented here. Inbound, h2 never sees this DATA: what the peer may still send is h2's window less the *debt*, which
+is what was consumed here and not yet returned. Once it is returned, h2's view is exact again.
 """
 
 from __future__ import annotations
@@ -29,8 +26,7 @@ else:
 PREFIX = 5
 FULL = "write queue full"
 CACHED_SIZES = 4_096
-"""Sizes of DATA up to which the bytes in front of a single message on stream 1, where agents live, are kept ready
-made."""
+"""Sizes of DATA up to which the bytes before a single message on stream 1, which agents use, are built only once."""
 
 _decode = wire.decode
 _frame_header = Struct(">HBBBI").pack
@@ -40,10 +36,18 @@ _frame_heads: dict[int, bytes] = {}
 
 
 class AttachedStream:
-    """debt: bytes consumed and not yet given back to the connection's window. room: bytes that may surely still come
-    before
-    the windows must be looked at again; set it to 0 when h2 has read anything. waiting: what the peer's windows hold
-    back."""
+    """The attached stream of one connection.
+
+    Attributes:
+        stream: its id.
+        tag: first field of its rows.
+        debt: bytes consumed and not yet returned to the connection's window.
+        window_left: bytes that may arrive before the windows must be read again; 0 after h2 has read anything.
+        messages: number of messages received.
+        waiting: messages that the peer's windows hold back; None if there are none.
+        expects_hello: the first message has a row even if it has no member.
+        largest: size limit of the next message.
+    """
 
     __slots__ = (
         "_broken",
@@ -106,15 +110,21 @@ class AttachedStream:
         self._refilled_at = -1.0
 
     def bind_h2(self, h2: Any, h2_stream: Any) -> None:
-        """These objects count the windows from now on, and have them as they are."""
+        """Use these objects for the windows from now on, with the windows as they are."""
         self._h2, self._h2_stream = h2, h2_stream
         self.window_left = 0
 
-    # --- in
-    # ------------------------------------------------------------------------------------------------------------------
+    # --- receiving ---
 
     def frame(self, data: bytes, flags: int, start: int, stop: int, now: float) -> bool:
-        """One DATA frame with the payload data[start:stop]. True if it was the peer's last. Raises Refusal."""
+        """Handle one DATA frame with the payload data[start:stop].
+
+        Returns:
+            True if it was the peer's last.
+
+        Raises:
+            Refusal: the peer broke the protocol or exceeded a limit.
+        """
         length = stop - start
         if length > self.window_left:
             self._read_windows()
@@ -137,7 +147,11 @@ class AttachedStream:
         return flags & END_STREAM != 0
 
     def consume(self, data: bytes, start: int, stop: int, now: float) -> None:
-        """Bytes of gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), cut anywhere. Raises Refusal."""
+        """Handle bytes of gRPC messages (gRPC over HTTP/2, "Length-Prefixed-Message"), cut anywhere.
+
+        Raises:
+            Refusal: the peer sent too many messages.
+        """
         if self._broken:
             return
         if now != self._refilled_at:
@@ -177,7 +191,7 @@ class AttachedStream:
             if row is not None:
                 self._rows.append(row)
             elif self.expects_hello and self.messages == 1:
-                self._rows.append((self.tag, 3, data[start : start + size]))  # not a Hello, and to be refused as none
+                self._rows.append((self.tag, 3, data[start : start + size]))  # read as a Hello, and refused as none
             start += size
         if start < stop:
             self._needed = PREFIX
@@ -188,7 +202,7 @@ class AttachedStream:
         return 0 if self._partial is None else len(self._partial)
 
     def grant(self) -> None:
-        """Give back to the peer what was consumed."""
+        """Return to the peer's windows what was consumed."""
         if self.debt > 0:
             self._buffered.write(_update(0, 4, 8, 0, 0, self.debt))
             self.debt = 0
@@ -216,11 +230,10 @@ class AttachedStream:
         self._partial = None
         self._rows.append((self.tag, 0, reason))
 
-    # --- out
-    # -----------------------------------------------------------------------------------------------------------------
+    # --- sending ---
 
     def send(self, messages: list[bytes]) -> None:
-        """Whole CommandMessages, in as few DATA frames as possible and one write."""
+        """Send whole CommandMessages, in as few DATA frames as possible and one write."""
         if len(messages) == 1 and self.stream == 1 and self.waiting is None:
             message = messages[0]
             total = PREFIX + len(message)
@@ -273,7 +286,7 @@ class AttachedStream:
             self._buffered.error = FULL
 
     def _allowed(self) -> int:
-        """Bytes that may be sent now; `_spend` of some of them must follow at once, if at all."""
+        """Bytes that may be sent now. If any are sent, `_spend` must follow at once."""
         self._window = self._h2.outbound_flow_control_window
         self._stream_window = self._h2_stream.outbound_flow_control_window
         largest: int = self._h2.max_outbound_frame_size

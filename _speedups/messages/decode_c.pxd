@@ -1,4 +1,4 @@
-# Types of _speedups.messages.decode_c, which is decode_py.py compiled. What is inside, at a glance:
+# Types of _speedups.messages.decode_c, which is decode_py.py compiled.
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
@@ -16,11 +16,11 @@ cdef int MAX_MEMBERS, MAX_FIELDS
 cdef class Cursor:
     cdef bytes data
     cdef Py_ssize_t position
-    cdef Py_ssize_t end                # where what is read ends
-    cdef Py_ssize_t stop               # where the field of wire type LENGTH ends
+    cdef Py_ssize_t end                # end of what is read
+    cdef Py_ssize_t stop               # end of the field of wire type LENGTH
     cdef int field
     cdef int wire
-    cdef int left                      # fields that may still come
+    cdef int left                      # fields that are still allowed
 
     @cython.locals(data=bytes, position=Py_ssize_t, value=uint64_t, byte=uint64_t, shift=int)
     cdef uint64_t varint(self) except *

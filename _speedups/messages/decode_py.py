@@ -1,14 +1,11 @@
-"""Protobuf of the hot messages of proto/command.proto, decoded into rows and encoded from values.
+"""Decodes the frequent messages of proto/command.proto into rows.
 
-This file is run as it is, and compiled a second time as `_speedups.messages.decode_c` with the types of decode_c.pxd.
+This file runs as it is, and is compiled a second time as `_speedups.messages.decode_c` with the types of decode_c.pxd.
 
-Strict where protobuf's rules say that bytes are malformed (protobuf encoding guide): truncated fields, varints of more
-than
-64 bits, field number 0, groups, text that is not UTF-8; and, beyond them, another wire type than the schema's for a
-field
-that is known. Unknown fields are skipped, of a repeated singular field the last one counts, repeated embedded messages
-merge,
-of a oneof the last member counts. Numbers are cut to the width of their type, as protobuf does.
+Malformed are, by protobuf's rules (protobuf encoding guide): truncated fields, varints of more than 64 bits, field
+number 0, groups, and text that is not UTF-8. Beyond these rules, so is a known field with another wire type than the
+schema's. Unknown fields are skipped. Of a repeated singular field the last one counts, repeated embedded messages
+merge, and of a oneof the last member counts. Numbers are cut to the width of their type, as protobuf does.
 """
 
 from __future__ import annotations
@@ -22,8 +19,9 @@ RESULT, ACCEPTED, STARTED, OUTPUT, HEARTBEAT, NEWEST = 2, 5, 7, 8, 12, 15
 
 MAX_MEMBERS = 16
 MAX_FIELDS = 4_096
-"""Of one message. Protobuf has no such limits; our own messages have one member and few fields, and each costs time to
-read."""
+"""Members and fields of one message. Protobuf has no such limits. Agents' messages have one member and few fields, and
+each costs time to read.
+"""
 
 
 class Malformed(ValueError):
@@ -31,7 +29,7 @@ class Malformed(ValueError):
 
 
 class Cursor:
-    """A place in bytes, and the field that was read last."""
+    """A position in bytes, and the field that was read last."""
 
     __slots__ = ("data", "end", "field", "left", "position", "stop", "wire")
 
@@ -45,7 +43,7 @@ class Cursor:
         self.left = MAX_FIELDS
 
     def varint(self) -> int:
-        """The varint here, of at most 64 bits, unsigned."""
+        """Read an unsigned varint of at most 64 bits."""
         data, position = self.data, self.position
         value = shift = 0
         while position < self.end:
@@ -61,8 +59,7 @@ class Cursor:
         raise Malformed("truncated varint")
 
     def next(self) -> bool:
-        """Read a field's number and wire type; of LENGTH also the length, after which `stop` is where it ends. False at
-        the end."""
+        """Read a field's number and wire type; False at the end. For LENGTH, `stop` is then the field's end."""
         if self.position >= self.end:
             return False
         if self.left == 0:
@@ -84,7 +81,7 @@ class Cursor:
         return True
 
     def skip(self) -> None:
-        """Go past the unknown field whose number and wire type were just read."""
+        """Skip the unknown field whose number and wire type were just read."""
         if self.wire == LENGTH:
             self.position = self.stop
         elif self.wire == VARINT:
@@ -154,9 +151,12 @@ class Cursor:
 
 
 def decode(tag: int, data: bytes, start: int, end: int) -> tuple[object, ...] | None:
-    """The row of the CommandMessage in data[start:end]; None for one that has no member. Raises Malformed.
+    """Return the row of the CommandMessage in data[start:end]; None for one without a member.
 
-    Rows of kinds that are not hot are (tag, kind, the message's bytes); `connection_py` lists them all.
+    Rows of kinds that are not frequent are (tag, kind, the message's bytes); `_speedups.http2` lists all rows.
+
+    Raises:
+        Malformed: the bytes are not a CommandMessage.
     """
     cursor = Cursor(data, start, end)
     source = data
@@ -187,7 +187,7 @@ def decode(tag: int, data: bytes, start: int, end: int) -> tuple[object, ...] | 
 
 
 def _member(tag: int, kind: int, data: bytes, start: int, end: int) -> tuple[object, ...] | None:
-    """The row of a hot kind, None of others."""
+    """The row of a frequent kind, None of others."""
     if kind == RESULT:
         return _result(tag, Cursor(data, start, end))
     if kind in (ACCEPTED, STARTED, OUTPUT):
@@ -331,7 +331,7 @@ def _kill(cursor: Cursor, before: tuple[str, int, int, bool] | None) -> tuple[st
 
 
 def _of_execution(tag: int, kind: int, cursor: Cursor) -> tuple[object, ...]:
-    """Output and Started, and Accepted, which is their first two fields."""
+    """Decode Output and Started, and Accepted, which is their first two fields."""
     command_id, piece = "", b""
     attempt = pid = stream = offset = order = at_ms = 0
     while cursor.next():

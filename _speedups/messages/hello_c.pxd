@@ -1,4 +1,4 @@
-# Types of _speedups.messages.hello_c, which is hello_py.py compiled. What is inside, at a glance:
+# Types of _speedups.messages.hello_c, which is hello_py.py compiled.
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 

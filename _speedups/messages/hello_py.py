@@ -1,8 +1,7 @@
-"""Protobuf of the two messages with which every session begins: Hello in, Welcome out.
+"""Decodes the Hello, the first message of every session.
 
-This file is run as it is, and compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. As
-strict
-as decode_py, whose Cursor it uses.
+This file runs as it is, and is compiled a second time as `_speedups.messages.hello_c` with the types of hello_c.pxd. It
+is as strict as decode_py, whose Cursor it uses.
 """
 
 from __future__ import annotations
@@ -33,20 +32,21 @@ NAMES = {
 }
 """The members of CommandMessage that are not hello."""
 MAX_FIELDS = 200_000
-"""Of a Hello with everything in it: twenty thousand entries of five fields each are allowed, and some that are not
-known yet."""
+"""Fields of a Hello: twenty thousand entries of five fields each are allowed, and some unknown fields."""
 
 Entries = list[tuple[str, int, int, int]]
 Facts = tuple[str, str, str, str, str, dict[str, str]]
 
 
 def decode_hello(message: bytes) -> tuple[str, str, str, int, int, int, Entries, Facts, int, int]:
-    """The Hello in a CommandMessage: (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts,
-    slots, protocol).
+    """Decode the Hello in a CommandMessage.
 
-    entries: (command_id, attempt, seq, stage). facts: (hostname, ip, os, arch, version, labels). Raises Malformed, also
-    when the
-    message's member is another one.
+    Returns:
+        (host_id, journal_id, boot_id, generation, max_seq, max_epoch, entries, facts, slots, protocol). entries:
+        (command_id, attempt, seq, stage). facts: (hostname, ip, os, arch, version, labels).
+
+    Raises:
+        Malformed: the bytes are malformed, or the message's member is another one.
     """
     cursor = wire.Cursor(message, 0, len(message))
     body = b""

@@ -1,4 +1,4 @@
-"""`route`, compiled where it was built. See route_py for what it is."""
+"""`route`, compiled where it was built. route_py describes it."""
 
 from __future__ import annotations
 

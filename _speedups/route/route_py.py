@@ -1,8 +1,7 @@
-"""Takes a batch of events to what handles them, agents' reports together with the execution that each is about.
+"""Dispatches a batch of events to their handlers, agents' reports together with the execution that each is about.
 
-This file is run as it is, and compiled a second time as `_speedups.route.route_c` with the types of route_c.pxd: one
-source, so the
-two cannot drift apart. Import `route` from `_speedups.route`, which picks.
+This file runs as it is, and is compiled a second time as `_speedups.route.route_c` with the types of route_c.pxd. Both
+come from one source, so they cannot differ. Import `route` from `_speedups.route`, which picks.
 """
 
 from __future__ import annotations
@@ -18,13 +17,18 @@ def route(
     reports: dict[type, Callable[[Any, Any, Any], None]],
     others: dict[type, Callable[[Any, Any], None]],
 ) -> None:
-    """Call for each event in order `reports[its type](world, event, execution)`, or else `others[its type](world,
-    event)`.
+    """Handle events in order, reports of agents together with the execution that each is about.
 
-    execution: the open one that the report names by host_id, command_id and attempt, as it is at that moment; None if
-    there
-    is none. peers: by host_id; each has `open`, executions by command_id; each of those has `row.attempt`.
-    Raises KeyError for an event of a type in neither, and what a handler raises; the events after it are not handled.
+    Args:
+        world: the engine's state, first argument of every handler.
+        peers: by host_id; each has `open`, executions by command_id, and each of those has `row.attempt`.
+        events: the batch.
+        reports: type of event → handler(world, event, execution). The execution is the open one that the report names
+            by host_id, command_id and attempt, as it is at that moment, or None.
+        others: type of event → handler(world, event).
+
+    Raises:
+        KeyError: an event's type is in neither table. This, and what a handler raises, leaves later events unhandled.
     """
     for event in events:
         report = reports.get(type(event))

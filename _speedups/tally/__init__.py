@@ -1,4 +1,4 @@
-"""`Tally`, compiled where it was built. See tally_py for what it is."""
+"""`Tally`, compiled where it was built. tally_py describes it."""
 
 from __future__ import annotations
 

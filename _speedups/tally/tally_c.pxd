@@ -1,4 +1,4 @@
-# Types of _speedups.tally.tally_c, which is tally_py.py compiled. What is inside, at a glance:
+# Types of _speedups.tally.tally_c, which is tally_py.py compiled.
 cimport cython
 
 cdef Py_ssize_t WIDTH

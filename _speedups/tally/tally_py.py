@@ -1,12 +1,10 @@
 """Counts of executions per status for many tasks at once, changed in batches of moves.
 
-This file is run as it is, and compiled a second time as `_speedups.tally.tally_c` with the types of tally_c.pxd: one
-source, so
-the two cannot drift apart. Import `Tally` from `_speedups.tally`, which picks.
+This file runs as it is, and is compiled a second time as `_speedups.tally.tally_c` with the types of tally_c.pxd. Both
+come from one source, so they cannot differ. Import `Tally` from `_speedups.tally`, which picks.
 
 A *slot* is a small number that stands for one task while it is in memory. Each slot has WIDTH counters, one per status
-of
-an execution in the order of server/core/states.py; the first OPEN of them are the statuses that are not final.
+of an execution in the order of server/core/states.py; the first OPEN of them are the statuses that are not final.
 """
 
 from __future__ import annotations
@@ -33,15 +31,15 @@ class Tally:
         self._changed: dict[int, None] = {}
 
     def __len__(self) -> int:
-        """How many slots are live."""
+        """The number of live slots."""
         return self._size
 
     def add(self, slot: int, counts: Sequence[int]) -> None:
         """Make `slot` live with these WIDTH counts. It does not count as changed.
 
-        Raises ValueError for a slot that is live or outside 0 … MAX_SLOTS - 1, and for counts that are not WIDTH
-        numbers
-        of 0 … MAX_COUNT each.
+        Raises:
+            ValueError: the slot is live or outside 0 … MAX_SLOTS - 1, or the counts are not WIDTH numbers of
+                0 … MAX_COUNT.
         """
         if not 0 <= slot < MAX_SLOTS:
             raise ValueError(f"slot {slot}: outside 0 … {MAX_SLOTS - 1}")
@@ -64,12 +62,11 @@ class Tally:
         self._size += 1
 
     def apply(self, slots: list[int], olds: list[int], news: list[int]) -> None:
-        """Carry out one batch of moves in order: entry i takes one execution of slots[i] from status olds[i] to
-        news[i].
+        """Carry out one batch of moves in order: entry i moves an execution of slots[i] from status olds[i] to news[i].
 
-        All or nothing. Raises ValueError, with nothing changed, if the lists differ in length, a slot is not live, a
-        status
-        is not 0 … WIDTH - 1, or a counter would go below zero at any point of the batch.
+        Raises:
+            ValueError: the lists differ in length, a slot is not live, a status is not 0 … WIDTH - 1, or a counter
+                would go below zero at any point of the batch. Nothing is changed then.
         """
         count = len(slots)
         if len(olds) != count or len(news) != count:
@@ -109,12 +106,20 @@ class Tally:
             self._changed[number] = None
 
     def counts(self, slot: int) -> tuple[int, ...]:
-        """The WIDTH counters of `slot`. Raises ValueError if it is not live."""
+        """The WIDTH counters of `slot`.
+
+        Raises:
+            ValueError: the slot is not live.
+        """
         base = self._base(slot)
         return tuple([self._cells[base + state] for state in range(WIDTH)])
 
     def open(self, slot: int) -> int:
-        """How many executions of `slot` have not ended. Raises ValueError if it is not live."""
+        """The number of executions of `slot` that have not ended.
+
+        Raises:
+            ValueError: the slot is not live.
+        """
         base = self._base(slot)
         return self._cells[base] + self._cells[base + 1] + self._cells[base + 2]
 
@@ -123,13 +128,17 @@ class Tally:
         return tuple([self._totals[state] for state in range(WIDTH)])
 
     def take_changed(self) -> list[int]:
-        """The slots that `apply` touched since the last call, each once, in the order of their first change."""
+        """The slots that `apply` changed since the last call, each once, in the order of their first change."""
         changed = list(self._changed)
         self._changed.clear()
         return changed
 
     def drop(self, slot: int) -> None:
-        """Forget `slot`, also as changed; its number may be added again. Raises ValueError if it is not live."""
+        """Forget `slot`, also as changed; its number may be added again.
+
+        Raises:
+            ValueError: the slot is not live.
+        """
         base = self._base(slot)
         for state in range(WIDTH):
             self._totals[state] -= self._cells[base + state]

@@ -1,0 +1,1 @@
+"""The known hosts and their sessions, in memory."""

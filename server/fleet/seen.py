@@ -1,5 +1,4 @@
-"""Saves when hosts were last heard of: soon after they leave, for connected ones now and then, and for all at the
-server's end."""
+"""Saves when hosts were last heard of: soon after they disconnect, regularly while connected, and all at the end."""
 
 from __future__ import annotations
 
@@ -12,35 +11,44 @@ from server.core.effects import Save, SaveSeen
 from server.fleet.registry import Registry
 
 BATCH = 250
-"""Hosts in one transaction, and a pause before the next: a fleet that leaves at once must not fill the writer."""
+"""Hosts in one transaction. A pause follows, so that a fleet that disconnects at once does not fill the writer."""
 PAUSE = 0.1
+"""Seconds between two transactions."""
 LEFT_EVERY = 5.0
-"""Seconds between two looks for hosts that have left."""
+"""Seconds between two checks for hosts that have disconnected."""
 
 
-class Queue(Protocol):
-    """The writer."""
+class SaveQueue(Protocol):
+    """The part of the writer that this module uses."""
 
-    def put(self, saves: Sequence[Save]) -> None: ...
+    def put(self, saves: Sequence[Save]) -> None:
+        """Queue saves."""
 
     @property
-    def full(self) -> bool: ...
+    def full(self) -> bool:
+        """Whether the queue is above its high-water mark."""
 
 
 class SeenSaver:
-    """A server that is killed forgets at most the last `every` seconds of when a host was heard of."""
+    """Saves when hosts were last heard of. A killed server loses at most the last `every` seconds of it."""
 
-    def __init__(self, registry: Registry, queue: Queue, every: float) -> None:
-        """every: seconds between two saves of connected hosts."""
+    def __init__(self, registry: Registry, queue: SaveQueue, every: float) -> None:
+        """Create a saver.
+
+        Args:
+            registry: The hosts.
+            queue: The writer.
+            every: Seconds between two saves of connected hosts.
+        """
         self._registry, self._queue, self._every = registry, queue, every
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
-        """Ends with `finish`. What a full writer has no room for is saved later."""
+        """Save until `finish` is called. While the writer is full, saving waits."""
         with self._scope:
-            await self._save_for_ever()
+            await self._save_forever()
 
-    async def _save_for_ever(self) -> None:
+    async def _save_forever(self) -> None:
         waited = 0.0
         pending: dict[str, int] = {}
         pause = min(LEFT_EVERY, self._every)
@@ -55,7 +63,7 @@ class SeenSaver:
                 await trio.sleep(PAUSE)
 
     def finish(self) -> None:
-        """Put everything into the writer's queue, which is about to be written out and closed."""
+        """Queue all remaining saves. The writer is about to write them and to close."""
         self._scope.cancel()
         if saves := _saves(self._registry.take_seen(connected=True)):
             self._queue.put(saves)

@@ -90,7 +90,7 @@ def make(limits: EngineLimits | None = None) -> tuple[Conductor, Queue, Seen]:
     return Conductor(Engine(limits), queue, seen, seen, Clock()), queue, seen
 
 
-async def test_nothing_is_sent_or_shown_before_its_commit() -> None:
+async def test_nothing_is_sent_or_published_before_its_commit() -> None:
     door, queue, seen = make()
     door.submit(HostConnected("a", 1, "journal-1", 4))
     door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")))
@@ -104,7 +104,7 @@ async def test_nothing_is_sent_or_shown_before_its_commit() -> None:
     assert door.statistics().executions[ExecutionStatus.DISPATCHED] == 1
 
 
-async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
+async def test_a_deleted_task_is_dropped_from_the_display() -> None:
     door, _, seen = make()
     made = task("t", ("a",))
     door.submit(TaskCreated(made, Command("c", "t", command="true")))
@@ -113,7 +113,7 @@ async def test_a_deleted_task_is_forgotten_on_the_page() -> None:
     assert seen.acts[-1] == Forgotten("t") and door.live_task("t") is None
 
 
-async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(
+async def test_a_fan_out_continues_by_itself_and_waits_for_the_writer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     door, queue, seen = make(EngineLimits(slice=10))
@@ -133,7 +133,7 @@ async def test_a_fan_out_beyond_one_slice_goes_on_by_itself_and_waits_for_room(
         nursery.cancel_scope.cancel()
 
 
-async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> None:
+async def test_due_deadlines_are_handled(autojump_clock: trio.testing.MockClock) -> None:
     door, _queue, _ = make()
     async with trio.open_nursery() as nursery:
         await nursery.start(door.run)
@@ -149,7 +149,7 @@ async def test_deadlines_are_kept(autojump_clock: trio.testing.MockClock) -> Non
         nursery.cancel_scope.cancel()
 
 
-async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
+async def test_an_alarm_is_raised_and_sent_to_no_agent() -> None:
     alarms: list[Alarm] = []
     queue, seen = Queue(), Seen()
     conductor = Conductor(Engine(EngineLimits(mass_hosts=1)), queue, seen, seen, Clock(), alarms.append)
@@ -159,7 +159,7 @@ async def test_an_alarm_is_raised_and_told_to_no_agent() -> None:
     assert [type(act).__name__ for act in seen.acts] == ["Welcome"]
 
 
-async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted(
+async def test_a_dispatch_after_a_long_outage_has_its_full_time_to_be_accepted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     door, queue, seen = make()
@@ -182,7 +182,7 @@ async def test_what_leaves_after_a_long_outage_has_its_whole_time_to_be_accepted
         nursery.cancel_scope.cancel()
 
 
-async def test_nothing_more_is_put_once_it_has_ended(autojump_clock: trio.testing.MockClock) -> None:
+async def test_nothing_is_queued_after_the_end(autojump_clock: trio.testing.MockClock) -> None:
     door, queue, _ = make(EngineLimits(slice=1))
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery:
@@ -215,7 +215,7 @@ class Orders(Queue):
         self.flush()
 
 
-async def test_a_forget_waits_for_everything_and_holds_up_none_of_what_it_came_with() -> None:
+async def test_a_forget_waits_for_everything_and_delays_nothing() -> None:
     queue, seen = Orders(), Seen()
     door = Conductor(Engine(EngineLimits(forget_every=1)), queue, seen, seen, Clock())
     door.submit(HostConnected("a", 1, "journal-1", 4))
@@ -229,7 +229,7 @@ async def test_a_forget_waits_for_everything_and_holds_up_none_of_what_it_came_w
     assert [type(act).__name__ for act in seen.acts][-3:] == ["Ack", "Progress", "Forget"]
 
 
-async def test_a_wait_for_a_task_stands_behind_all_that_is_said_of_it_and_its_command_and_nothing_else() -> None:
+async def test_a_wait_for_a_task_waits_for_the_units_of_the_task_and_its_command_only() -> None:
     queue, seen = Orders(), Seen()
     door = Conductor(Engine(), queue, seen, seen, Clock())
     door.submit(TaskCreated(task("t", ("a",)), Command("c", "t", command="true")))

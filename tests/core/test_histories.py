@@ -33,7 +33,7 @@ def play(seeds: range) -> int:
 
 
 @pytest.mark.timeout(900)
-def test_no_history_breaks_a_rule() -> None:
+def test_random_histories_break_no_rule() -> None:
     """In processes of their own: all cores help, and the measurement of coverage does not hold them up."""
     print(f"HISTORIES={HISTORIES} SEED={SEED}")
     chunks = [range(first, min(first + CHUNK, SEED + HISTORIES)) for first in range(SEED, SEED + HISTORIES, CHUNK)]
@@ -41,12 +41,12 @@ def test_no_history_breaks_a_rule() -> None:
         assert sum(pool.map(play, chunks)) >= 4 * HISTORIES
 
 
-def test_a_few_histories_here_where_coverage_sees_them() -> None:
+def test_a_few_histories_run_in_this_process_for_coverage() -> None:
     assert play(range(SEED, SEED + 500)) > 0
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 300))
-def test_every_history_can_be_brought_to_an_end(seed: int) -> None:
+def test_every_history_can_be_ended(seed: int) -> None:
     """Cancel everything, let agents answer and time pass: nothing stays open (nothing can be stuck)."""
     history = History(seed)
     for _ in range(25):

@@ -21,7 +21,7 @@ ASKED = JoinRequest("r", "t", b"csr", "web-1", "", "10.0.0.1", 1, 2)
         ({"quarantined_at": 1, "revoked_at": 2, "released_at": 3}, "released"),
     ],
 )
-def test_a_release_ends_a_revocation_and_that_outweighs_a_quarantine(changes: dict[str, int], state: str) -> None:
+def test_released_outranks_revoked_and_revoked_outranks_quarantined(changes: dict[str, int], state: str) -> None:
     assert replace(HOST, **changes).state == state  # type: ignore[arg-type]
 
 
@@ -29,5 +29,5 @@ def test_a_release_ends_a_revocation_and_that_outweighs_a_quarantine(changes: di
     ("decided_at", "approved", "state"),
     [(None, False, "pending"), (None, True, "pending"), (1, True, "approved"), (1, False, "denied")],
 )
-def test_a_join_waits_until_it_is_decided_upon(decided_at: int | None, approved: bool, state: str) -> None:
+def test_a_join_request_is_pending_until_the_decision(decided_at: int | None, approved: bool, state: str) -> None:
     assert replace(ASKED, decided_at=decided_at, approved=approved).state == state

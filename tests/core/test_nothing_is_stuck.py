@@ -134,7 +134,7 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
 @pytest.mark.parametrize(
     ("begin", "status", "deadline", "code", "end"), CASES, ids=[case[0].__name__ for case in CASES]
 )
-def test_what_is_open_has_a_deadline_that_ends_it(
+def test_every_open_execution_has_a_deadline_that_ends_it(
     begin: Callable[[Story], None], status: ExecutionStatus, deadline: str, code: str, end: ExecutionStatus
 ) -> None:
     story = Story(LIMITS)
@@ -151,11 +151,11 @@ def test_what_is_open_has_a_deadline_that_ends_it(
     assert story.task().status.final and story.engine.next_deadline() is None
 
 
-def test_every_open_status_is_among_them() -> None:
+def test_every_open_status_is_covered() -> None:
     assert {case[1] for case in CASES} == {status for status in ExecutionStatus if not status.final}
 
 
-def test_only_a_command_without_a_timeout_whose_host_is_here_waits_for_that_host_or_a_person() -> None:
+def test_only_a_command_without_timeout_on_an_online_host_has_no_deadline() -> None:
     story = Story(LIMITS)
     story.come("a")
     story.run("a", command_ms=0)
@@ -163,7 +163,7 @@ def test_only_a_command_without_a_timeout_whose_host_is_here_waits_for_that_host
     assert story.engine.next_deadline() is None and story.row("a").status is E.RUNNING
 
 
-def test_only_a_task_that_nobody_has_started_waits_for_a_person() -> None:
+def test_only_a_task_that_was_not_started_waits_for_an_operator() -> None:
     story = Story(LIMITS)
     story.create("a")
     assert story.engine.next_deadline() is None and story.task().status is T.PENDING

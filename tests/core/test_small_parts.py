@@ -24,7 +24,7 @@ def test_an_id_is_a_version_7_uuid_with_its_time_in_front(now_ms: int, entropy: 
     assert int(made.replace("-", "")[:12], 16) == now_ms
 
 
-def test_later_ids_sort_later() -> None:
+def test_ids_sort_by_time() -> None:
     assert uuid7(1, b"\xff" * 10) < uuid7(2, b"\x00" * 10)
 
 
@@ -42,7 +42,7 @@ def test_other_texts_are_not_ids(text: str) -> None:
     assert not is_id(text)
 
 
-def test_a_whole_output_is_known_by_its_digest() -> None:
+def test_the_id_of_a_whole_output_is_its_digest() -> None:
     digest = sha256(b"hello").digest()
     output = build_output(b"hello", b"", 5, digest)
     assert output == Output(digest, b"hello", b"", 5, digest) and not output.truncated
@@ -56,7 +56,7 @@ def test_a_cut_output_keeps_the_agents_digest_but_not_as_its_id() -> None:
     assert output_id_of(b"e", b"vng", 10, digest) != output.output_id
 
 
-def test_silence_is_no_output() -> None:
+def test_an_empty_stream_has_no_output() -> None:
     assert build_output(b"", b"", 0, b"") is None
 
 
@@ -81,7 +81,7 @@ class Item:
     ticket: int = 0
 
 
-def test_deadlines_come_in_order_and_only_the_last_one_set_counts() -> None:
+def test_deadlines_are_due_in_order_and_the_last_one_set_counts() -> None:
     deadlines: Deadlines[Item] = Deadlines()
     a, b, c = Item("a"), Item("b"), Item("c")
     deadlines.set(a, 5)
@@ -97,7 +97,7 @@ def test_deadlines_come_in_order_and_only_the_last_one_set_counts() -> None:
     assert deadlines.next() is None and len(deadlines) == 0
 
 
-def test_next_skips_what_was_cleared() -> None:
+def test_next_skips_cleared_deadlines() -> None:
     deadlines: Deadlines[Item] = Deadlines()
     a, b = Item("a"), Item("b")
     deadlines.set(a, 1)
@@ -106,7 +106,7 @@ def test_next_skips_what_was_cleared() -> None:
     assert deadlines.next() == 2
 
 
-def test_deadlines_that_are_renewed_for_ever_take_no_more_room() -> None:
+def test_renewed_deadlines_do_not_grow_the_heap() -> None:
     deadlines: Deadlines[Item] = Deadlines()
     items = [Item(str(n)) for n in range(10)]
     for when in range(10_000):
@@ -135,7 +135,7 @@ def test_no_effects_are_false() -> None:
     assert not Effects()
 
 
-def test_a_task_tells_whether_only_some_completed() -> None:
+def test_a_task_is_partial_if_only_some_hosts_completed() -> None:
     made = task("t", ("a", "b"))
     assert not made.partial
     made.counts = (0, 0, 0, 1, 0, 0, 0, 0, 1)

@@ -51,11 +51,11 @@ def test_from_every_open_status_a_final_one_can_be_reached() -> None:
             assert any(new.final for (old, _), new in EXECUTION_STEPS.items() if old is status)
 
 
-def test_nothing_that_may_have_started_can_be_called_never_started() -> None:
+def test_no_step_leads_from_running_to_not_started() -> None:
     assert (ExecutionStatus.RUNNING, ExecutionStep.REFUSE) not in EXECUTION_STEPS
 
 
-def test_both_spellings_of_canceled_are_understood_and_one_is_said() -> None:
+def test_both_spellings_of_canceled_are_read_and_one_is_written() -> None:
     assert task_status("cancelled") is task_status("CANCELED") is TaskStatus.CANCELED
     assert execution_status("cancelled") is execution_status("canceled") is ExecutionStatus.CANCELED
     assert TaskStatus.CANCELED.label == ExecutionStatus.CANCELED.label == "canceled"

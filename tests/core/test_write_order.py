@@ -83,17 +83,17 @@ def made(kind: type, **fields: object) -> object:
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_a_save_holds_and_stands_behind(save: Save, holds: set[str], behind: set[str] | None) -> None:
+def test_the_order_of_each_save(save: Save, holds: set[str], behind: set[str] | None) -> None:
     order = order_of([save])
     assert (order.holds, order.behind, order.barrier) == (holds, behind, False)
     both = order_of([EXECUTION, save])
     assert both.holds == holds | {"c"} and both.behind == (None if behind is None else behind | {"c", "a"})
 
 
-def test_every_kind_of_save_and_of_act_has_been_thought_of() -> None:
+def test_every_kind_of_save_and_act_is_covered() -> None:
     """A new one must be added to the tables here, and to order.py if anything builds on it."""
-    saves = {type(save) for save, *_ in _table(test_what_a_save_holds_and_stands_behind)}
-    acts = {type(act) for act, *_ in _table(test_what_is_said_counts_too)}
+    saves = {type(save) for save, *_ in _table(test_the_order_of_each_save)}
+    acts = {type(act) for act, *_ in _table(test_the_order_of_each_act)}
     assert saves | {DeleteTask} == set(get_args(Save)) and acts == set(get_args(Act))
 
 
@@ -123,17 +123,17 @@ def test_a_deletion_of_a_task_is_a_barrier() -> None:
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )
-def test_what_is_said_counts_too(act: Act, holds: set[str], behind: set[str] | None) -> None:
+def test_the_order_of_each_act(act: Act, holds: set[str], behind: set[str] | None) -> None:
     order = order_of([EXECUTION], [act])
     assert (order.holds, order.behind) == (holds, behind)
 
 
-def test_what_only_shows_something_passes_and_what_is_nothing_waits_for_everything() -> None:
+def test_a_progress_may_overtake_and_an_empty_unit_waits_for_all() -> None:
     assert order_of([], [Progress(task("t", ()))]).behind == {"t"}
     assert order_of([]) == AFTER_ALL and AFTER_ALL.behind is None and not AFTER_ALL.holds and not AFTER_ALL.barrier
 
 
-def test_a_barrier_about_something_stands_behind_that_alone() -> None:
+def test_a_unit_without_saves_waits_only_for_its_ids() -> None:
     assert after_ids("t", "c").behind == {"t", "c"} and not after_ids("t").holds
 
 
@@ -171,7 +171,7 @@ OTHERS = [
     ],
     ids=str,
 )
-def test_a_command_on_a_host_passes_another_command_there_and_not_what_it_builds_on(
+def test_a_command_overtakes_another_one_on_the_host_but_not_its_own_saves(
     first: Sequence[Save | Act], waits: bool
 ) -> None:
     assert conflict(first, OTHERS) is waits

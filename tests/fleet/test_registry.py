@@ -36,7 +36,7 @@ def test_a_removed_host_is_unknown() -> None:
     )
 
 
-def test_those_who_are_offline_are_counted_whatever_becomes_of_them() -> None:
+def test_offline_hosts_are_counted_after_every_change() -> None:
     made = registry(("1", "a"), ("2", "b"), ("3", "c"))
     assert (made.known(), made.offline()) == (3, 3)
     first = made.attach("1", "peer", 1, STIRRED.append)
@@ -57,7 +57,7 @@ def test_those_who_are_offline_are_counted_whatever_becomes_of_them() -> None:
     assert (made.known(), made.offline()) == (0, 0)
 
 
-def test_the_roster_is_in_order_of_names() -> None:
+def test_the_roster_is_sorted_by_name() -> None:
     made = registry(("9", "a"), ("1", "c"), ("5", "b"))
     made.attach("5", "peer", 77, STIRRED.append)
     assert [(p.host.hostname, p.since) for p in made.roster()] == [("a", None), ("b", 77), ("c", None)]
@@ -73,7 +73,7 @@ def test_the_newest_session_wins_and_the_old_one_cannot_evict_it() -> None:
     assert made.detach(new) and made.sessions() == []
 
 
-def test_messages_reach_the_session_they_were_meant_for_or_nobody() -> None:
+def test_messages_reach_only_their_session() -> None:
     made = registry(("1", "web"))
     old = made.attach("1", "a", 1, STIRRED.append)
     new = made.attach("1", "b", 2, STIRRED.append)
@@ -84,7 +84,7 @@ def test_messages_reach_the_session_they_were_meant_for_or_nobody() -> None:
     assert new.take() == [Welcome("1", new.number)]
 
 
-def test_a_host_that_does_not_read_is_cut_off_and_costs_no_more_memory() -> None:
+def test_a_host_that_does_not_read_is_disconnected() -> None:
     made = registry(("1", "web"), messages=2)
     session = made.attach("1", "a", 1, STIRRED.append)
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_a_host_that_does_not_read_is_cut_off_and_costs_no_more_memory() -> None
     assert session.ended == "outbox_full" and len(session) == 2
 
 
-def test_a_session_says_when_there_is_something_to_do() -> None:
+def test_a_session_notifies_when_there_is_something_to_do() -> None:
     stirred: list[Session] = []
     session = registry(("1", "web")).attach("1", "a", 1, stirred.append)
     session.push(Welcome("1", 1))
@@ -107,13 +107,13 @@ def test_a_session_says_when_there_is_something_to_do() -> None:
     assert len(stirred) == 3 and session.ended == "silent" and len(session) == 0
 
 
-def test_when_a_host_was_last_heard_of_is_known_after_it_has_left() -> None:
+def test_the_last_contact_is_known_after_a_disconnect() -> None:
     made = registry(("1", "web"), ("2", "db"))
     made.put(Host("3", "old", last_seen_at=5))
     assert [made.presence(host_id).seen for host_id in "123"] == [None, None, 5]  # type: ignore[union-attr]
     session = made.attach("1", "peer", 100, STIRRED.append)
     assert made.presence("1").seen == 100  # type: ignore[union-attr]
-    session.heard = 170
+    session.last_heard_at = 170
     assert made.take_seen(connected=False) == {} and made.take_seen(connected=True) == {"1": 170}
     made.detach(session)
     assert made.presence("1").seen == 170  # type: ignore[union-attr]

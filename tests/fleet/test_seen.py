@@ -41,7 +41,7 @@ def queue() -> Queue:
     return Queue()
 
 
-async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(
+async def test_a_disconnected_host_is_saved_soon_and_connected_hosts_regularly(
     autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
 ) -> None:
     registry = fleet(3)
@@ -50,7 +50,7 @@ async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(
     assert queue.puts == []
     session = registry.session("1")
     assert session is not None
-    session.heard = 777
+    session.last_heard_at = 777
     registry.detach(session)
     await trio.sleep(6)
     assert queue.saved == {"1": 777}
@@ -62,7 +62,7 @@ async def test_a_host_that_leaves_is_saved_soon_and_connected_ones_now_and_then(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_fleet_that_leaves_at_once_is_saved_in_batches_and_waits_while_the_writer_is_full(
+async def test_a_mass_disconnect_is_saved_in_batches_and_waits_for_the_writer(
     autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
 ) -> None:
     registry = fleet(2 * BATCH + 1)
@@ -78,7 +78,7 @@ async def test_a_fleet_that_leaves_at_once_is_saved_in_batches_and_waits_while_t
     nursery.cancel_scope.cancel()
 
 
-async def test_the_end_saves_everybody_and_nothing_afterwards(
+async def test_finish_saves_all_hosts_and_nothing_later(
     autojump_clock: trio.testing.MockClock, queue: Queue, nursery: trio.Nursery
 ) -> None:
     registry = fleet(2)

@@ -113,3 +113,21 @@ def test_links_between_pages_lead_somewhere(files: list[Path], root: Path) -> No
             if not place.exists() or (anchor and place.suffix == ".md" and anchor not in anchors(place)):
                 broken.append(f"{page}: {target}#{anchor}")
     assert not broken, "\n" + "\n".join(broken)
+
+
+PLACE = re.compile(r"`((?:server|agent|proto|tests|deploy|loadtest|docs|_speedups)/[\w./-]*\w/?)`")
+
+
+def test_files_and_folders_that_pages_name_exist(files: list[Path], root: Path) -> None:
+    pages = [
+        page
+        for page in files
+        if page.suffix == ".md" and "measurements" not in page.parts and page.name != "CHANGELOG.md"
+    ]
+    missing = [
+        f"{page}: {place}"
+        for page in pages
+        for place in PLACE.findall((root / page).read_text())
+        if not (root / place).exists()
+    ]
+    assert not missing, "\n" + "\n".join(missing)

@@ -39,12 +39,10 @@ def lengths(files: list[Path], root: Path) -> dict[Path, int]:
 
 
 TO_BE_SPLIT = {
-    "_speedups/http2/connection_py.py",
     "server/rpc/enrolment.py",
     "server/rpc/session/streams.py",
     "server/web/routes.py",
     "server/web/schemas/responses.py",
-    "tests/core/selectors/test_parser.py",
     "tests/rpc/session/test_session.py",
     "tests/store/test_writer.py",
     "tests/web/page/test_work.py",

@@ -202,7 +202,7 @@ class AgentStreams:
         if self.draining and stream.lazy is None and (pending := self._pending.get(stream.conn)) is not None:
             # Sent after the call's end, because h2 clients ignore frames of all streams after a GOAWAY.
             asyncio.get_running_loop().call_soon(pending.goaway)
-        session.hear(self._clock.now(), stream.conn.last_read)
+        session.record_read(self._clock.now(), stream.conn.last_read)
         self._counts.session_closed()
         log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
         if self._registry.detach(session) and not self.draining:
@@ -434,7 +434,7 @@ class AgentStreams:
                 if session is None or session.number not in self._open_streams:
                     continue
                 heard = stream.conn.last_read
-                session.hear(self._clock.now(), heard)
+                session.record_read(self._clock.now(), heard)
                 if now - heard >= terms.silence and not self._queue.full:
                     session.end("silent")
                     continue

@@ -15,7 +15,7 @@ from server.core.limits import EngineLimits
 from tests.core.story import JOURNAL, E, Story, kinds
 
 
-def test_a_host_gets_no_more_at_once_than_it_has_slots_for() -> None:
+def test_a_host_runs_no_more_executions_than_it_has_slots() -> None:
     story = Story()
     story.come("a", slots=2)
     for number in (1, 2, 3):
@@ -26,14 +26,14 @@ def test_a_host_gets_no_more_at_once_than_it_has_slots_for() -> None:
     assert isinstance(dispatch, Dispatch) and dispatch.command.command_id == "c3"
 
 
-def test_a_task_runs_on_no_more_hosts_at_once_than_it_asks_for() -> None:
+def test_a_task_keeps_its_own_concurrency_limit() -> None:
     story = Story()
     story.come("a", "b", "c")
     assert len(kinds(story.run("a", "b", "c", concurrency=2), Dispatch)) == 2
     assert len(kinds(story.result("a"), Dispatch)) == 1
 
 
-def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
+def test_the_global_limit_holds_and_each_result_frees_a_place() -> None:
     story = Story(EngineLimits(in_flight=1))
     story.come("a", "b")
     story.run("a", "b")
@@ -42,7 +42,7 @@ def test_the_limit_over_all_tasks_holds_and_opens_with_each_result() -> None:
     assert story.row("b").status is E.DISPATCHED
 
 
-def test_a_big_fan_out_comes_in_slices_and_lets_a_small_task_pass() -> None:
+def test_a_large_fan_out_is_sliced_and_a_small_task_overtakes_it() -> None:
     hosts = [f"h{n:03}" for n in range(100)]
     story = Story(EngineLimits(slice=10))
     story.come(*hosts, "z")
@@ -55,7 +55,7 @@ def test_a_big_fan_out_comes_in_slices_and_lets_a_small_task_pass() -> None:
     assert slices >= 8 and all(story.row(h).status is E.DISPATCHED for h in hosts)
 
 
-def test_what_waits_for_a_host_that_leaves_is_refused_as_offline() -> None:
+def test_executions_that_wait_for_a_host_are_refused_when_it_disconnects() -> None:
     story = Story()
     story.come("a", slots=1)
     story.run("a", number=1)
@@ -76,7 +76,7 @@ def test_numbers_are_reserved_in_blocks_and_never_given_twice() -> None:
     assert reserved == [4, 8] and [story.row("a", n).seq for n in range(1, 6)] == [1, 2, 3, 4, 5]
 
 
-def test_an_agent_that_has_seen_higher_numbers_raises_ours() -> None:
+def test_an_agent_that_has_seen_higher_numbers_raises_the_next_number() -> None:
     story = Story()
     story.tell(HostLoaded("a", 10))
     story.tell(HostConnected("a", 1, JOURNAL, 1, 500))
@@ -84,7 +84,7 @@ def test_an_agent_that_has_seen_higher_numbers_raises_ours() -> None:
     assert story.row("a").seq == 501
 
 
-def test_what_is_done_for_a_small_task_shares_no_transaction_with_a_slice_of_a_large_one() -> None:
+def test_a_small_task_shares_no_transaction_with_a_slice_of_a_large_one() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
     story = Story(EngineLimits(slice=10, small_task=2))
     story.come(*hosts, "z", "y")
@@ -95,7 +95,7 @@ def test_what_is_done_for_a_small_task_shares_no_transaction_with_a_slice_of_a_l
     assert len(kinds(story.tell(Tick()), Dispatch)) == 10
 
 
-def test_a_result_of_a_large_task_lets_the_next_of_it_go_at_once() -> None:
+def test_a_result_of_a_large_task_dispatches_its_next_execution_at_once() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
     story = Story(EngineLimits(small_task=2))
     story.come(*hosts)
@@ -103,7 +103,7 @@ def test_a_result_of_a_large_task_lets_the_next_of_it_go_at_once() -> None:
     assert len(kinds(story.result("h000"), Dispatch)) == 1 and not story.engine.has_more
 
 
-def test_room_on_a_host_is_for_its_next_one_at_once_if_that_is_small_and_with_the_next_slice_if_it_is_large() -> None:
+def test_a_freed_slot_serves_a_small_task_at_once_and_a_large_one_with_the_next_slice() -> None:
     story = Story(EngineLimits(small_task=1))
     story.come("a", "b", "c", slots=1)
     story.run("a", number=1)
@@ -114,7 +114,7 @@ def test_room_on_a_host_is_for_its_next_one_at_once_if_that_is_small_and_with_th
     assert [act.command.command_id for act in kinds(story.result("a", number=2), Dispatch)] == ["c3"]  # type: ignore[union-attr]
 
 
-def test_large_tasks_leave_room_for_small_ones() -> None:
+def test_large_tasks_leave_capacity_for_small_ones() -> None:
     hosts = [f"h{n:03}" for n in range(60)]
     story = Story(EngineLimits(in_flight=40, small_task=2, slice=100))
     story.come(*hosts)
@@ -128,7 +128,7 @@ def test_large_tasks_leave_room_for_small_ones() -> None:
     assert story.row("h057", 4).status is E.DISPATCHED
 
 
-def test_many_small_tasks_do_not_keep_a_large_one_from_going_on() -> None:
+def test_many_small_tasks_do_not_stop_a_large_one() -> None:
     hosts = [f"h{n:03}" for n in range(60)]
     story = Story(EngineLimits(slice=4, small_task=1, in_flight=1_000))
     story.come(*hosts)
@@ -144,7 +144,7 @@ def test_many_small_tasks_do_not_keep_a_large_one_from_going_on() -> None:
     assert story.task(1).counts[E.DISPATCHED] >= 59
 
 
-def test_one_host_is_stopped_at_once_beside_a_large_cancel() -> None:
+def test_one_host_is_stopped_at_once_during_a_large_cancel() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
     story = Story(EngineLimits(slice=10, small_task=1))
     story.come(*hosts, "z")
@@ -160,7 +160,7 @@ def test_one_host_is_stopped_at_once_beside_a_large_cancel() -> None:
     assert all(story.row(host).cancel_requested_at is not None for host in hosts)
 
 
-def test_a_command_says_whether_its_task_has_few_hosts() -> None:
+def test_a_dispatch_says_whether_its_task_is_small() -> None:
     hosts = [f"h{n:03}" for n in range(17)]
     story = Story()
     story.come(*hosts)

@@ -7,7 +7,7 @@ from server.core.events import Accepted, HostConnected, Outcome, Rejected, Resul
 from tests.core.story import JOURNAL, E, Story, T, kinds
 
 
-def test_a_whole_life_in_one_batch() -> None:
+def test_all_reports_of_an_execution_in_one_batch() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
@@ -39,7 +39,7 @@ def test_the_second_result_of_one_batch_is_late() -> None:
     assert len(kinds(effects.acts, Ack)) == 2, "both are acknowledged"
 
 
-def test_what_follows_the_end_in_one_batch_changes_nothing() -> None:
+def test_reports_after_the_end_in_one_batch_change_nothing() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -54,7 +54,7 @@ def test_what_follows_the_end_in_one_batch_changes_nothing() -> None:
     assert story.engine.state.contradictions == 0
 
 
-def test_a_report_after_a_hello_in_one_batch_sees_what_the_hello_did() -> None:
+def test_a_report_after_a_hello_in_one_batch_sees_its_effect() -> None:
     story = Story()
     story.come("a")
     story.run("a")

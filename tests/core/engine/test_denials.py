@@ -47,7 +47,7 @@ WAYS = ("accepted", "started", "hello intent", "hello running", "hello done", "h
 
 @pytest.mark.parametrize("reason", DENIALS)
 @pytest.mark.parametrize("by", WAYS)
-def test_a_host_cannot_deny_what_it_has_accepted(by: str, reason: str) -> None:
+def test_a_host_cannot_reject_an_execution_that_it_accepted(by: str, reason: str) -> None:
     story = accepted(by)
     story.tell(Rejected("a", "c1", 1, reason))
     row = story.row("a")
@@ -71,7 +71,7 @@ def test_the_real_result_still_counts_after_a_denial(by: str) -> None:
     assert story.row("a").status is E.COMPLETED
 
 
-def test_a_denial_repeated_for_ever_does_not_put_off_the_end() -> None:
+def test_repeated_denials_do_not_delay_the_end() -> None:
     story = accepted("accepted")
     for _ in range(13):
         story.tell(Rejected("a", "c1", 1, "busy"))
@@ -79,7 +79,7 @@ def test_a_denial_repeated_for_ever_does_not_put_off_the_end() -> None:
     assert story.row("a").status is E.LOST
 
 
-def test_a_denied_one_that_is_canceled_is_not_called_canceled_before_its_start() -> None:
+def test_a_canceled_denied_execution_is_not_canceled_before_start() -> None:
     story = accepted("accepted")
     story.tell(Rejected("a", "c1", 1, "busy"))
     assert not kinds(story.tell(TaskCanceled("t1")), Cancel), (
@@ -96,7 +96,7 @@ def test_a_result_stands_against_a_later_denial() -> None:
     assert story.row("a").status is E.FAILED and story.engine.state.contradictions == 0
 
 
-def test_what_was_accepted_before_a_restart_of_the_server_cannot_be_denied_after_it() -> None:
+def test_an_acceptance_before_a_restart_cannot_be_denied_after_it() -> None:
     again = reload(accepted("accepted"), "a")
     again.come("a", entries=[JournalEntry("c1", 1, 1, JournalStage.INTENT)], session=3)
     again.tell(Rejected("a", "c1", 1, "busy"))
@@ -108,7 +108,7 @@ def test_what_was_accepted_before_a_restart_of_the_server_cannot_be_denied_after
     assert absent.row("a").status is E.LOST, "a Hello that omits it, and a Rejected after it, prove nothing"
 
 
-def test_a_denial_of_an_earlier_attempt_touches_neither_attempt() -> None:
+def test_a_denial_of_an_earlier_attempt_changes_no_attempt() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=Retry(3, ("exit_nonzero",), 0, 0, idempotent=True))
@@ -123,7 +123,7 @@ def test_a_denial_of_an_earlier_attempt_touches_neither_attempt() -> None:
     assert row.status is E.DISPATCH_FAILED and row.earlier[0]["accepted_at"] is not None
 
 
-def test_what_was_never_accepted_may_be_refused_as_ever() -> None:
+def test_an_execution_that_was_not_accepted_can_be_rejected() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -134,7 +134,7 @@ def test_what_was_never_accepted_may_be_refused_as_ever() -> None:
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_no_order_of_reports_calls_an_accepted_one_never_started(seed: int) -> None:
+def test_no_order_of_reports_makes_an_accepted_execution_not_started(seed: int) -> None:
     """One execution, its host's reports in any order, several Hellos and restarts: once a report says that the host has
     it, it ends as nothing
     that says it never started, unless the host's own result says so."""

@@ -24,7 +24,7 @@ def test_canceling_a_pending_task_starts_nothing() -> None:
     assert not kinds(story.tell(TaskStarted("t1"), TaskCanceled("t1")), Dispatch)
 
 
-def test_a_cancel_waits_for_the_host_to_say_that_it_is_dead() -> None:
+def test_a_cancel_waits_for_the_result_of_the_host() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -64,7 +64,7 @@ def test_a_cancel_before_the_start_is_a_cancel() -> None:
     assert story.row("a").status is E.CANCELED and story.task().status is T.CANCELED
 
 
-def test_the_tasks_own_time_ends_what_waits_and_what_runs() -> None:
+def test_the_task_timeout_ends_waiting_and_running_executions() -> None:
     story = Story()
     story.come("a", slots=1)
     story.run("a", number=1)
@@ -75,7 +75,7 @@ def test_the_tasks_own_time_ends_what_waits_and_what_runs() -> None:
     assert story.task(2).status is T.TIMEOUT
 
 
-def test_a_running_task_over_its_time_is_ended_like_a_cancel() -> None:
+def test_the_task_timeout_ends_running_executions_like_a_cancel() -> None:
     story = Story()
     story.come("a")
     story.run("a", timeout_ms=1_000)
@@ -86,7 +86,7 @@ def test_a_running_task_over_its_time_is_ended_like_a_cancel() -> None:
     assert story.task().status is T.TIMEOUT
 
 
-def test_the_server_asks_again_when_the_agents_own_timeout_did_nothing() -> None:
+def test_the_server_repeats_its_request_if_the_agent_keeps_no_timeout() -> None:
     story = Story()
     story.come("a")
     story.run("a", command_ms=10_000)
@@ -97,7 +97,7 @@ def test_the_server_asks_again_when_the_agents_own_timeout_did_nothing() -> None
     assert kinds(story.later(36), Cancel), "and again: a running row always has somebody who acts for it"
 
 
-def test_a_dispatch_that_nobody_accepts_expires_through_the_agent() -> None:
+def test_a_dispatch_that_is_not_accepted_expires_through_the_agent() -> None:
     story = Story()
     story.come("a")
     story.run("a")

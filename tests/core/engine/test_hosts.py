@@ -18,7 +18,7 @@ from tests.changed import replace
 from tests.core.story import E, Story, T, kinds
 
 
-def test_what_runs_on_a_host_that_goes_away_is_flagged_not_judged() -> None:
+def test_running_executions_of_a_disconnected_host_are_only_flagged() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -31,7 +31,7 @@ def test_what_runs_on_a_host_that_goes_away_is_flagged_not_judged() -> None:
     assert story.task().status is T.COMPLETED
 
 
-def test_a_host_silent_for_too_long_loses_its_executions_and_a_late_report_stays_beside() -> None:
+def test_a_host_offline_for_too_long_loses_its_executions_and_a_late_result_is_stored() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -44,7 +44,7 @@ def test_a_host_silent_for_too_long_loses_its_executions_and_a_late_report_stays
     assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
 
 
-def test_the_end_of_an_old_session_does_not_touch_the_new_one() -> None:
+def test_the_end_of_an_old_session_does_not_affect_the_new_one() -> None:
     story = Story()
     story.come("a", session=1)
     story.come("a", session=2)
@@ -53,7 +53,7 @@ def test_the_end_of_an_old_session_does_not_touch_the_new_one() -> None:
     assert not story.row("a").unreachable
 
 
-def test_a_dispatch_that_never_arrived_goes_out_again_under_the_same_number() -> None:
+def test_a_dispatch_that_never_arrived_is_sent_again_with_the_same_number() -> None:
     story = Story()
     story.come("a")
     (first,) = kinds(story.run("a"), Dispatch)
@@ -74,7 +74,7 @@ def in_doubt(**limits: float) -> Story:
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(59.9, E.DISPATCHED), (60.0, E.LOST)])
-def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_never_sent_again(
+def test_an_accepted_execution_missing_from_the_journal_becomes_lost_and_is_not_sent_again(
     seconds: float, status: E
 ) -> None:
     story = in_doubt()
@@ -82,7 +82,7 @@ def test_an_accepted_one_without_a_trace_is_lost_once_its_host_has_stayed_and_ne
     assert (story.row("a").status, story.row("a").error_code) == (status, "journal_lost" if status is E.LOST else None)
 
 
-def test_a_hello_that_comes_after_that_of_the_next_agent_ends_nothing() -> None:
+def test_a_late_hello_of_an_earlier_agent_process_ends_nothing() -> None:
     story = in_doubt()
     story.later(1)
     story.tell(HostDisconnected("a", 2))
@@ -92,14 +92,14 @@ def test_a_hello_that_comes_after_that_of_the_next_agent_ends_nothing() -> None:
     assert (story.row("a").status, story.row("a").unreachable) == (E.RUNNING, False)
 
 
-def test_the_next_hello_ends_the_doubt_of_one_that_took_its_place() -> None:
+def test_the_next_hello_clears_the_suspicion() -> None:
     story = in_doubt()
     story.come("a", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)])
     story.later(61)
     assert story.row("a").status is E.RUNNING
 
 
-def test_who_has_no_trace_of_it_is_not_asked_to_end_it() -> None:
+def test_a_host_without_a_trace_is_not_asked_to_end_the_execution() -> None:
     """It would say that it never started, which nobody can know."""
     story = in_doubt()
     for _ in range(2):
@@ -109,20 +109,20 @@ def test_who_has_no_trace_of_it_is_not_asked_to_end_it() -> None:
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
 
 
-def test_what_was_canceled_in_doubt_is_asked_of_who_knows_it() -> None:
+def test_a_cancel_of_a_suspect_execution_is_sent_to_the_host_that_has_it() -> None:
     story = in_doubt()
     story.tell(TaskCanceled("t1"))
     welcome = kinds(story.come("a", session=3, entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)]), Welcome)[0]
     assert isinstance(welcome, Welcome) and [verdict.decision for verdict in welcome.verdicts] == [Decision.STOP]
 
 
-def test_force_ends_what_is_in_doubt() -> None:
+def test_force_ends_suspect_executions() -> None:
     story = in_doubt()
     story.tell(TaskCanceled("t1", force=True))
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "force_canceled")
 
 
-def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
+def test_a_late_hello_of_an_earlier_journal_ends_nothing_at_once() -> None:
     story = Story(EngineLimits(suspect_until=60))
     story.come("a", journal="journal-1")
     story.come("a", session=2, journal="journal-2")
@@ -135,7 +135,7 @@ def test_a_late_hello_of_a_former_journal_ends_nothing_at_once() -> None:
     assert story.row("a").status is E.RUNNING
 
 
-def test_another_journal_means_that_nobody_can_say() -> None:
+def test_a_new_journal_makes_executions_lost() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -143,7 +143,7 @@ def test_another_journal_means_that_nobody_can_say() -> None:
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
 
 
-def test_the_journal_tells_how_far_it_had_come() -> None:
+def test_the_stage_in_the_journal_is_adopted() -> None:
     story = Story()
     story.come("a", "b", "c")
     story.run("a", "b", "c")
@@ -155,7 +155,7 @@ def test_the_journal_tells_how_far_it_had_come() -> None:
     assert story.row("c").status is E.DISPATCHED
 
 
-def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
+def test_a_cancel_reaches_an_offline_host_with_its_welcome() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
@@ -167,7 +167,7 @@ def test_a_cancel_reaches_a_host_that_was_away_with_its_welcome() -> None:
     assert kinds(acts, Cancel) and not kinds(acts, Dispatch)
 
 
-def test_what_was_acknowledged_is_not_asked_for_again() -> None:
+def test_an_acknowledged_result_is_not_requested_again() -> None:
     story = Story()
     story.come("a")
     story.run("a")

@@ -18,7 +18,7 @@ from server.core.limits import EngineLimits
 from tests.core.story import E, Story, T, kinds, reload
 
 
-def test_after_a_restart_hosts_on_their_way_back_are_not_offline() -> None:
+def test_no_host_is_offline_during_the_start_grace() -> None:
     story = Story()
     story.create("a", "b")
     again = reload(story, "a", "b")
@@ -66,7 +66,7 @@ def test_a_pending_task_that_was_being_canceled_is_canceled_after_the_restart() 
     assert again.task().status is T.CANCELED
 
 
-def test_a_host_is_forgotten_only_when_nothing_is_open_on_it() -> None:
+def test_a_host_is_removed_only_without_open_executions() -> None:
     story = Story()
     story.come("a")
     story.tell(HostDeleted("a"), HostDeleted("unknown"))

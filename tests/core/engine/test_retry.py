@@ -24,7 +24,7 @@ CAREFUL = Retry(3, ("busy", "offline", "expired", "silent", "exit_nonzero"), 10_
 BOLD = Retry(3, CAREFUL.codes, 10_000, 15_000, idempotent=True)
 
 
-def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -> None:
+def test_the_pause_before_a_retry_doubles_up_to_its_limit() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=CAREFUL)
@@ -55,7 +55,7 @@ def test_a_refusal_is_tried_again_after_a_pause_that_doubles_up_to_its_limit() -
     assert story.task().status is T.FAILED
 
 
-def test_a_random_half_is_taken_off_the_pause() -> None:
+def test_a_random_half_of_the_pause_is_subtracted() -> None:
     story = Story()
     story.engine.state.chance = lambda: 0.5
     story.come("a")
@@ -77,7 +77,7 @@ def test_a_refusal_is_not_tried_again_when(retry: Retry | None, code: str) -> No
     assert (story.row("a").status, story.row("a").attempt) == (E.DISPATCH_FAILED, 1)
 
 
-def test_a_refusal_of_what_was_accepted_is_not_tried_again() -> None:
+def test_an_accepted_execution_is_not_tried_again_after_a_refusal() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=CAREFUL)
@@ -87,7 +87,7 @@ def test_a_refusal_of_what_was_accepted_is_not_tried_again() -> None:
     assert (story.row("a").status, story.row("a").attempt) == (E.LOST, 1)
 
 
-def test_what_may_have_run_is_not_run_again() -> None:
+def test_an_execution_that_may_have_run_is_not_tried_again() -> None:
     story = Story(EngineLimits(lost_after=50))
     story.come("a", "b")
     story.run("a", "b", retry=CAREFUL)
@@ -100,7 +100,7 @@ def test_what_may_have_run_is_not_run_again() -> None:
     assert story.row("a").attempt == story.row("b").attempt == 1
 
 
-def test_an_idempotent_task_runs_again_what_failed_and_keeps_what_the_first_attempt_said() -> None:
+def test_an_idempotent_task_retries_failures_and_keeps_the_first_result() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=BOLD)
@@ -126,7 +126,7 @@ def test_an_idempotent_task_runs_again_what_failed_and_keeps_what_the_first_atte
     assert (story.row("a").status, story.task().status, story.row("a").attempt) == (E.COMPLETED, T.COMPLETED, 2)
 
 
-def test_an_attempt_that_was_given_up_is_ended_when_its_host_returns() -> None:
+def test_a_lost_attempt_is_stopped_when_its_host_returns() -> None:
     story = Story(EngineLimits(lost_after=50))
     story.come("a")
     story.run("a", retry=BOLD, wait_ms=600_000)
@@ -175,7 +175,7 @@ def test_the_watchdogs_expiry_may_be_tried_again() -> None:
     assert (row.attempt, row.cancel_requested_at, row.cancel_reason) == (2, None, None)
 
 
-def test_a_pause_begins_anew_after_a_restart() -> None:
+def test_a_pause_starts_again_after_a_restart() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=CAREFUL)
@@ -188,7 +188,7 @@ def test_a_pause_begins_anew_after_a_restart() -> None:
     assert isinstance(dispatch, Dispatch) and dispatch.attempt == 2
 
 
-def test_a_pause_whose_policy_is_gone_is_over() -> None:
+def test_a_pause_without_a_policy_ends_at_once() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=CAREFUL)

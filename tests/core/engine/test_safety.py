@@ -19,7 +19,7 @@ from server.core.model import Retry
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
 
 
-def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
+def test_a_forget_is_sent_after_a_number_of_ended_dispatches() -> None:
     story = Story(EngineLimits(forget_every=3))
     story.come("a")
     for number in range(1, 6):
@@ -38,7 +38,7 @@ def test_agents_are_told_now_and_then_up_to_which_number_all_is_over() -> None:
     )
 
 
-def test_no_number_is_called_over_that_the_agent_may_never_have_met() -> None:
+def test_a_forget_contains_no_number_that_the_agent_may_not_have_seen() -> None:
     story = Story(EngineLimits(seq_block=256))
     story.come("a")
     story.run("a")
@@ -57,7 +57,7 @@ def fleet(number: int, **limits: object) -> Story:
     return story
 
 
-def test_when_many_hosts_go_at_once_nothing_is_called_lost_for_a_while() -> None:
+def test_a_mass_disconnect_suspends_losses_for_a_while() -> None:
     story = fleet(40)
     acts = story.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(13)])
     (alarm,) = kinds(acts, Alarm)
@@ -70,7 +70,7 @@ def test_when_many_hosts_go_at_once_nothing_is_called_lost_for_a_while() -> None
     assert story.task().counts[E.LOST] == 13 and story.row("h00").status is E.RUNNING
 
 
-def test_a_few_hosts_or_many_one_after_the_other_are_lost_as_ever() -> None:
+def test_few_or_slow_disconnects_do_not_suspend_losses() -> None:
     few = fleet(12)
     assert not kinds(few.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(9)]), Alarm), "a small fleet is no crowd"
     few.later(101)
@@ -81,7 +81,7 @@ def test_a_few_hosts_or_many_one_after_the_other_are_lost_as_ever() -> None:
         assert not kinds(slow.tell(HostDisconnected(f"h{n:02}", 1)), Alarm)
 
 
-def test_hosts_that_come_back_do_not_count() -> None:
+def test_hosts_that_reconnect_do_not_count_as_disconnected() -> None:
     story = fleet(40)
     for n in range(20):
         assert not kinds(story.tell(HostDisconnected(f"h{n:02}", n + 1)), Alarm) or n > 12
@@ -93,7 +93,7 @@ def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[JournalE
     return list(story.tell(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
 
 
-def test_a_database_that_was_set_back_is_found_out_and_starts_nothing_twice() -> None:
+def test_a_database_rollback_is_detected_and_nothing_starts_twice() -> None:
     story = Story()
     story.come("a", slots=1)
     story.run("a", number=1, retry=Retry(3, ("offline",), 1, 1, idempotent=True))
@@ -113,7 +113,7 @@ def test_a_database_that_was_set_back_is_found_out_and_starts_nothing_twice() ->
         assert not kinds(back(again, 701), Alarm), "once"
 
 
-def test_what_the_agents_journal_holds_is_still_true_after_the_database_was_set_back() -> None:
+def test_executions_in_the_journal_survive_a_database_rollback() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -132,7 +132,7 @@ def test_a_task_that_was_not_started_in_the_backup_may_have_run_since() -> None:
     assert (again.row("a").status, again.row("b").status, again.task().status) == (E.LOST, E.PENDING, T.PENDING)
 
 
-def test_what_the_backup_made_lost_is_not_ended_again_by_a_cancel_that_comes_with_it() -> None:
+def test_a_cancel_in_the_backup_does_not_end_lost_executions_again() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")
@@ -140,7 +140,7 @@ def test_what_the_backup_made_lost_is_not_ended_again_by_a_cancel_that_comes_wit
     assert again.row("a").status is E.LOST and again.task().status.final
 
 
-def test_a_later_epoch_gives_a_database_away_that_was_set_back() -> None:
+def test_a_higher_epoch_reveals_a_database_rollback() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")
@@ -151,12 +151,12 @@ def test_a_later_epoch_gives_a_database_away_that_was_set_back() -> None:
     assert kinds(back(once_more, 5, 4), Alarm) and once_more.row("a").error_code == "rolled_back"
 
 
-def test_a_host_that_the_store_does_not_know_gives_nothing_away() -> None:
+def test_an_unknown_host_reveals_no_rollback() -> None:
     story = Story()
     assert not kinds(story.tell(HostConnected("new", 1, JOURNAL, 4, 700)), Alarm)
 
 
-def test_after_a_restore_everything_open_is_lost_and_nothing_starts() -> None:
+def test_after_a_restore_open_executions_are_lost_and_nothing_starts() -> None:
     story = Story()
     story.come("a")
     story.run("a", "b", wait_ms=50_000)

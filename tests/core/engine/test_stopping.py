@@ -20,7 +20,7 @@ from server.core.limits import EngineLimits
 from tests.core.story import JOURNAL, E, Story, T, kinds, reload
 
 
-def test_some_hosts_are_canceled_and_the_others_go_on() -> None:
+def test_some_hosts_are_canceled_and_the_others_continue() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b", "c")
@@ -54,7 +54,7 @@ def test_a_pending_task_some_of_whose_hosts_were_canceled_starts_the_others_afte
     assert again.task().status is T.FAILED and again.row("a").status is E.CANCELED
 
 
-def test_force_gives_up_hosts_that_are_away_and_asks_the_others() -> None:
+def test_force_loses_executions_of_offline_hosts_and_asks_the_others() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
@@ -70,7 +70,7 @@ def test_force_gives_up_hosts_that_are_away_and_asks_the_others() -> None:
     assert story.task().status is T.CANCELED
 
 
-def test_one_host_that_is_away_can_be_given_up_while_the_others_run_on() -> None:
+def test_force_on_one_offline_host_leaves_the_others_running() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
@@ -90,7 +90,7 @@ def test_a_big_cancel_comes_in_slices() -> None:
     assert story.task().status is T.CANCELED
 
 
-def test_a_task_that_is_deleted_while_its_hosts_are_taken_out_leaves_nothing_behind() -> None:
+def test_a_task_deleted_during_a_cancel_of_hosts_leaves_nothing_behind() -> None:
     story = Story(EngineLimits(slice=1))
     story.create("a", "b", "c")
     story.tell(ExecutionsCanceled("t1", ["a", "b"]))
@@ -100,7 +100,7 @@ def test_a_task_that_is_deleted_while_its_hosts_are_taken_out_leaves_nothing_beh
     assert not story.engine.has_more
 
 
-def test_an_agent_that_is_here_and_never_says_how_it_ended_is_not_waited_for_for_ever() -> None:
+def test_an_online_agent_that_never_answers_loses_the_execution() -> None:
     story = Story(EngineLimits(unanswered_after=100))
     story.come("a")
     story.run("a")
@@ -112,7 +112,7 @@ def test_an_agent_that_is_here_and_never_says_how_it_ended_is_not_waited_for_for
     assert story.task().status is T.CANCELED
 
 
-def test_the_time_in_which_a_host_is_away_is_not_counted_as_its_silence() -> None:
+def test_offline_time_does_not_count_as_unanswered_time() -> None:
     story = Story(EngineLimits(unanswered_after=100))
     story.come("a")
     story.run("a")
@@ -127,7 +127,7 @@ def test_the_time_in_which_a_host_is_away_is_not_counted_as_its_silence() -> Non
     assert story.row("a").error_code == "unanswered"
 
 
-def test_a_host_that_was_away_is_told_the_true_reason() -> None:
+def test_a_reconnected_host_gets_the_true_reason() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", timeout_ms=1_000)
@@ -143,7 +143,7 @@ def test_a_host_that_was_away_is_told_the_true_reason() -> None:
     assert acts == [Welcome("b", 2, [Verdict("c2", 1, Decision.STOP)])]
 
 
-def test_an_expiry_gives_way_to_whoever_wants_it_to_end() -> None:
+def test_a_cancel_replaces_an_expiry() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -157,7 +157,7 @@ def test_an_expiry_gives_way_to_whoever_wants_it_to_end() -> None:
     assert story.task().status is T.CANCELED
 
 
-def test_the_reason_for_which_it_was_asked_first_is_kept() -> None:
+def test_the_first_reason_is_kept() -> None:
     story = Story()
     story.come("a")
     story.run("a", timeout_ms=30_000)

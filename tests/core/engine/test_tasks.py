@@ -19,7 +19,7 @@ from server.core.states import ExecutionStep, IllegalStep
 from tests.core.story import E, Story, T, kinds
 
 
-def test_a_command_goes_out_runs_and_completes() -> None:
+def test_a_command_is_sent_runs_and_completes() -> None:
     story = Story()
     story.come("a")
     (dispatch,) = kinds(story.run("a"), Dispatch)
@@ -58,7 +58,7 @@ def test_a_command_goes_out_runs_and_completes() -> None:
     assert story.engine.task("t1") is None and story.engine.next_deadline() is None
 
 
-def test_a_result_that_comes_with_its_start_still_tells_when_it_began() -> None:
+def test_a_result_together_with_its_start_has_a_start_time() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -84,7 +84,7 @@ def test_a_task_fails_when_one_host_did_not_complete(outcome: Outcome, status: E
     assert story.row("b").status is status and story.task().status is ends and story.task().partial
 
 
-def test_two_starts_run_once() -> None:
+def test_a_second_start_has_no_effect() -> None:
     story = Story()
     story.come("a")
     assert kinds(story.run("a"), Dispatch)
@@ -92,7 +92,7 @@ def test_two_starts_run_once() -> None:
     assert not story.tell(TaskStarted("unknown"))
 
 
-def test_a_host_that_is_away_is_told_from_one_that_never_came() -> None:
+def test_an_offline_host_differs_from_one_that_never_connected() -> None:
     story = Story()
     story.come("a")
     story.tell(HostDisconnected("a", 1))
@@ -101,7 +101,7 @@ def test_a_host_that_is_away_is_told_from_one_that_never_came() -> None:
     assert story.row("a").status is E.DISPATCH_FAILED and story.task().status is T.FAILED
 
 
-def test_an_agents_refusal_is_never_a_start() -> None:
+def test_a_rejection_is_not_a_start() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -113,7 +113,7 @@ def test_an_agents_refusal_is_never_a_start() -> None:
     )
 
 
-def test_a_refusal_of_what_runs_is_a_contradiction_and_ends_nothing() -> None:
+def test_a_rejection_of_a_running_execution_is_a_contradiction() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -122,7 +122,7 @@ def test_a_refusal_of_what_runs_is_a_contradiction_and_ends_nothing() -> None:
     assert story.row("a").status is E.RUNNING and story.engine.state.contradictions == 1
 
 
-def test_reports_of_others_and_of_old_attempts_touch_no_row() -> None:
+def test_reports_of_other_hosts_and_old_attempts_change_nothing() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a")
@@ -139,7 +139,7 @@ def test_reports_of_others_and_of_old_attempts_touch_no_row() -> None:
     assert not kinds(story.tell(Result("nobody", "c1", 1, Outcome.COMPLETED)), Ack)
 
 
-def test_a_result_after_the_end_is_kept_beside_and_acknowledged() -> None:
+def test_a_late_result_is_stored_and_acknowledged() -> None:
     story = Story()
     story.come("a")
     story.run("a")

@@ -24,7 +24,7 @@ from tests.core.story import E, Story, T, kinds, reload
 
 
 @pytest.mark.parametrize("heard", [Accepted("a", "c1", 1), Started("a", "c1", 1, 7, 7)])
-def test_what_was_accepted_late_is_not_ended_as_expired(heard: Event) -> None:
+def test_a_late_acceptance_clears_the_expiry(heard: Event) -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -36,7 +36,7 @@ def test_what_was_accepted_late_is_not_ended_as_expired(heard: Event) -> None:
     assert kinds(story.later(60), Cancel)[0].reason == "timeout"
 
 
-def test_a_hello_that_holds_it_takes_the_expiry_back() -> None:
+def test_a_hello_with_the_execution_clears_the_expiry() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -45,7 +45,7 @@ def test_a_hello_that_holds_it_takes_the_expiry_back() -> None:
     assert not kinds(acts, Cancel) and story.row("a").status is E.RUNNING and story.row("a").cancel_reason is None
 
 
-def test_the_time_to_accept_counts_from_when_the_dispatch_could_leave() -> None:
+def test_the_time_to_accept_counts_from_the_send_time() -> None:
     story = Story()
     story.come("a")
     story.departs = False
@@ -70,7 +70,7 @@ def test_a_task_that_was_canceled_is_asked_again_also_when_its_dispatch_has_not_
 
 
 @pytest.mark.parametrize("leap_ms", [-315_360_000_000, 315_360_000_000])
-def test_a_clock_that_was_set_between_two_servers_ends_no_task(leap_ms: int) -> None:
+def test_a_changed_wall_clock_ends_no_task_after_a_restart(leap_ms: int) -> None:
     story = Story()
     story.come("a")
     story.run("a", timeout_ms=100_000, wait_ms=50_000)
@@ -84,7 +84,7 @@ def test_a_clock_that_was_set_between_two_servers_ends_no_task(leap_ms: int) -> 
     assert kinds(again.later(2), Cancel)[0].reason == "timeout", "30 of 100 seconds were over"
 
 
-def test_the_time_that_a_task_has_run_is_saved_now_and_then() -> None:
+def test_the_elapsed_time_of_a_task_is_saved_regularly() -> None:
     story = Story(EngineLimits(elapsed_checkpoint_interval=10))
     story.come("a")
     story.run("a", number=1, timeout_ms=100_000)
@@ -104,9 +104,7 @@ SPOKEN = [Accepted("a", "c1", 1), Started("a", "c1", 1, 7, 7), Result("a", "c1",
 
 @pytest.mark.parametrize("started", [True, False])
 @pytest.mark.parametrize("spoken", SPOKEN, ids=lambda event: type(event).__name__)
-def test_what_an_older_database_believes_unsent_and_its_host_tells_of_is_never_called_unstarted(
-    spoken: Event, started: bool
-) -> None:
+def test_a_report_about_an_unsent_execution_never_makes_it_not_started(spoken: Event, started: bool) -> None:
     story = Story()
     story.create("a", "b")
     again = reload(story, "a", "b")
@@ -124,7 +122,7 @@ def test_what_an_older_database_believes_unsent_and_its_host_tells_of_is_never_c
     assert again.row("a").status is E.LOST
 
 
-def test_a_hello_tells_of_what_an_older_database_believes_unsent() -> None:
+def test_a_hello_with_an_unsent_execution_makes_it_lost() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")
@@ -133,7 +131,7 @@ def test_a_hello_tells_of_what_an_older_database_believes_unsent() -> None:
     assert again.row("a").error_code == "rolled_back" and not kinds(acts, Dispatch)
 
 
-def test_two_words_of_one_batch_give_up_one_row() -> None:
+def test_two_reports_in_one_batch_lose_one_execution_once() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")

@@ -12,7 +12,7 @@ def dispatched(acts: list[object]) -> list[str]:
     return [act.command.command_id for act in acts if isinstance(act, Dispatch)]
 
 
-def test_a_host_that_was_never_here_gets_its_commands_in_order_when_it_comes() -> None:
+def test_a_new_host_gets_its_waiting_commands_in_order() -> None:
     story = Story()
     for number in (1, 2, 3):
         story.run("a", number=number, wait_ms=60_000)
@@ -22,7 +22,7 @@ def test_a_host_that_was_never_here_gets_its_commands_in_order_when_it_comes() -
     assert story.task().status is T.COMPLETED
 
 
-def test_a_host_that_goes_away_and_returns_keeps_the_order() -> None:
+def test_a_reconnected_host_keeps_the_order() -> None:
     story = Story()
     story.come("a", slots=1)
     story.run("a", number=1, wait_ms=60_000)
@@ -34,7 +34,7 @@ def test_a_host_that_goes_away_and_returns_keeps_the_order() -> None:
     assert [act.command.command_id for act in story.last if isinstance(act, Dispatch)] == ["c2", "c3", "c4"]
 
 
-def test_the_wait_has_an_end() -> None:
+def test_the_offline_wait_ends() -> None:
     story = Story()
     story.come("b")
     story.run("a", "b", wait_ms=20_000)
@@ -48,7 +48,7 @@ def test_the_wait_has_an_end() -> None:
     assert story.engine.state.parked == 0 and not story.engine.state.hosts["a"].parked
 
 
-def test_a_host_that_leaves_after_the_wait_is_over_is_not_waited_for_again() -> None:
+def test_a_host_that_disconnects_after_the_wait_is_not_waited_for() -> None:
     story = Story()
     story.come("a", slots=1)
     story.run("a", number=1)
@@ -83,7 +83,7 @@ def test_a_wait_that_ends_within_the_grace_after_a_start_ends_with_it() -> None:
     assert again.row("a").error_code == "expired"
 
 
-def test_no_more_wait_than_is_allowed() -> None:
+def test_the_limits_of_waiting_executions_hold() -> None:
     story = Story(EngineLimits(waiting_per_host=2, waiting=3))
     for number in (1, 2, 3):
         story.run("a", number=number, wait_ms=60_000)
@@ -95,7 +95,7 @@ def test_no_more_wait_than_is_allowed() -> None:
     assert story.row("d", 5).status is E.PENDING, "what was canceled takes no room"
 
 
-def test_a_big_wait_ends_in_slices() -> None:
+def test_a_large_offline_wait_ends_in_slices() -> None:
     story = Story(EngineLimits(slice=2))
     story.run(*[f"h{n}" for n in range(5)], wait_ms=20_000)
     while story.engine.has_more:
@@ -107,7 +107,7 @@ def test_a_big_wait_ends_in_slices() -> None:
     assert story.task().status is T.FAILED
 
 
-def test_hosts_that_were_not_considered_before_the_wait_ended_are_not_waited_for() -> None:
+def test_executions_not_tried_before_the_wait_ended_expire() -> None:
     story = Story()
     story.come("z")
     story.run("z", "a", wait_ms=20_000, concurrency=1)

@@ -28,7 +28,7 @@ def age(story: Story) -> float | None:
     return None if oldest is None else story.now.mono - oldest
 
 
-def test_nothing_waits_before_a_task_is_started_and_after_all_were_sent() -> None:
+def test_nothing_waits_before_the_start_and_after_the_last_dispatch() -> None:
     story = Story()
     assert age(story) is None
     story.come("a", "b")
@@ -53,7 +53,7 @@ def test_the_oldest_counts_until_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize("end", ["cancel", "cancel one", "timeout", "wait is over", "sent"])
-def test_whatever_ends_the_wait_ends_its_age(end: str) -> None:
+def test_every_end_of_a_wait_ends_its_age(end: str) -> None:
     story = Story()
     story.run(
         "a", wait_ms=50_000 if end == "wait is over" else 500_000, timeout_ms=50_000 if end == "timeout" else None
@@ -82,7 +82,7 @@ def test_a_task_of_which_some_were_canceled_before_its_start_waits_since_its_sta
     assert age(story) == 5
 
 
-def test_a_further_attempt_waits_since_the_one_before_has_ended() -> None:
+def test_a_further_attempt_waits_since_the_end_of_the_earlier_one() -> None:
     story = Story(EngineLimits(in_flight_per_host=1))
     policy = Retry(3, ("exit_nonzero", "offline", "never_seen"), 60_000, 60_000, True)
     story.come("a")
@@ -110,7 +110,7 @@ def test_after_a_restart_the_age_goes_on_and_a_clock_set_back_makes_none_negativ
     assert age(reload(story, "a")) == 0
 
 
-def test_after_a_restart_a_further_attempt_waits_anew() -> None:
+def test_after_a_restart_the_wait_of_a_further_attempt_starts_again() -> None:
     story = Story()
     story.come("a")
     story.run("a", retry=Retry(3, ("exit_nonzero",), 60_000, 60_000, True))
@@ -121,7 +121,7 @@ def test_after_a_restart_a_further_attempt_waits_anew() -> None:
     assert age(again) == 2
 
 
-def test_a_delivery_is_counted_once_from_its_decision_to_the_agents_word() -> None:
+def test_a_delivery_is_counted_once_from_decision_to_acceptance() -> None:
     story = Story()
     story.come("a", "b", "c")
     story.run("a", "b", "c")
@@ -137,7 +137,7 @@ def test_a_delivery_is_counted_once_from_its_decision_to_the_agents_word() -> No
     assert delivery.total == pytest.approx(0.03 + 2.03)
 
 
-def test_what_was_refused_sent_anew_or_by_an_earlier_server_is_no_delivery_from_then() -> None:
+def test_refused_and_earlier_dispatches_are_not_counted_as_deliveries() -> None:
     story = Story()
     story.come("a", "b")
     story.run("a", "b")
@@ -156,7 +156,7 @@ def test_what_was_refused_sent_anew_or_by_an_earlier_server_is_no_delivery_from_
     assert again.row("a", 2).status is E.RUNNING and sum(again.engine.delivery.counts) == 0
 
 
-def test_a_bound_belongs_to_its_class_and_longer_durations_have_one_too() -> None:
+def test_a_bound_belongs_to_its_bucket_and_longer_durations_have_one() -> None:
     spread = DurationHistogram((1, 2))
     for seconds in (0, 1, 1.5, 2, 2.5, 1e9):
         spread.add(seconds)

@@ -8,7 +8,7 @@ from server.core.inputs import bounds
 
 
 @pytest.mark.parametrize(("value", "found"), [(-(2**63), 0), (-1, 0), (0, 0), (5, 5), (10, 10), (11, 10), (2**64, 10)])
-def test_a_number_is_taken_to_the_nearer_end(value: int, found: int) -> None:
+def test_a_number_is_limited_to_its_range(value: int, found: int) -> None:
     assert bounds.within(value, 10) == found
 
 

@@ -67,12 +67,12 @@ def test_names_as_the_rfc_has_them_are_good(name: str) -> None:
         ("web\x00", "U+0000"),
     ],
 )
-def test_what_cannot_be_a_name_is_told_why(name: str, why: str) -> None:
+def test_a_text_that_cannot_be_a_name_gets_a_reason(name: str, why: str) -> None:
     assert why in str(fault(name))
 
 
 @for_all(st.text(max_size=8))
-def test_a_good_name_means_itself_and_nothing_else(name: str) -> None:
+def test_a_valid_name_is_a_selector_of_itself(name: str) -> None:
     if fault(name) is None:
         assert parse(name) == Names((name,))
 
@@ -85,7 +85,7 @@ def test_a_claim_that_cannot_be_a_name_changes_nothing(odd: str) -> None:
     assert claimed(Host("h1", "a b"), odd).hostname == "a b", "and one of before keeps the name that it has"
 
 
-def test_a_host_keeps_the_names_that_it_had() -> None:
+def test_a_host_keeps_its_earlier_names() -> None:
     host = claimed(claimed(claimed(Host("h1", ""), "a"), "b"), "c")
     assert (host.hostname, host.claimed, host.former) == ("c", "c", ("b", "a"))
     assert claimed(host, "a").former == ("c", "b"), "a name that it has again is not one of before"
@@ -95,7 +95,7 @@ def test_a_host_keeps_the_names_that_it_had() -> None:
     assert claimed(Host("h1", "h1"), "web1").former == (), "its id was never a name"
 
 
-def test_the_name_that_an_operator_has_given_stays_until_it_is_taken_back() -> None:
+def test_the_operators_name_stays_until_it_is_removed() -> None:
     host = given(claimed(Host("h1", ""), "web1"), "db1")
     assert (host.hostname, host.given, host.former) == ("db1", "db1", ("web1",))
     host = claimed(host, "web2")

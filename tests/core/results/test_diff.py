@@ -40,12 +40,12 @@ PIECES = st.lists(
         (b"", b"\r", ["+", NO_NEW_LINE], "spaces, tabs or ends of lines"),
     ],
 )
-def test_what_differs_is_seen_and_named(old: bytes, new: bytes, lines: list[str], kind: str | None) -> None:
+def test_differences_are_visible_and_named(old: bytes, new: bytes, lines: list[str], kind: str | None) -> None:
     found = unified(old, new, 3)
     assert ([line for line in found.text.splitlines() if not line.startswith("@@")], found.kind) == (lines, kind)
 
 
-def test_only_lines_that_look_alike_are_written_byte_for_byte() -> None:
+def test_only_lines_that_look_alike_show_every_byte() -> None:
     found = unified(
         b"\x1b[1mhead\x1b[m\none\nx\ny\nz\nlast\n", b"\x1b[1mhead\x1b[m\none\r\nx\ny\nz\n\x1b[1mend\x1b[m\n", 1
     )
@@ -64,9 +64,7 @@ def test_only_lines_that_look_alike_are_written_byte_for_byte() -> None:
 
 
 @given(PIECES, PIECES)
-def test_outputs_that_differ_never_have_a_diff_that_looks_empty_or_the_same_on_both_sides(
-    old: bytes, new: bytes
-) -> None:
+def test_the_diff_of_different_outputs_never_looks_empty_or_equal(old: bytes, new: bytes) -> None:
     found = unified(old, new, 3)
     assert (found.text == "") is (old == new)
     lines = found.text.splitlines()

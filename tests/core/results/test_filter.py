@@ -83,7 +83,7 @@ OFFLINE = GroupWithOutput(ResultGroup(E.DISPATCH_FAILED, None, None, "offline", 
         ("not (status=failed and json.disk.ok=true)", False, True),
     ],
 )
-def test_what_a_filter_means(text: str, failed: bool, offline: bool) -> None:
+def test_a_filter_matches_these_results(text: str, failed: bool, offline: bool) -> None:
     tree = parse_filter(text)
     assert (matches(tree, FAILED), matches(tree, OFFLINE)) == (failed, offline)
 
@@ -95,7 +95,7 @@ def test_only_a_filter_over_outputs_needs_them() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b'"' + b"x" * JSON_BYTES + b'"', b"\xff", b"1" * 5000])
-def test_what_is_no_json_or_too_much_has_no_fields(data: bytes) -> None:
+def test_invalid_or_too_long_json_has_no_fields(data: bytes) -> None:
     assert not matches(parse_filter("json.a"), GroupWithOutput(OFFLINE.answer, data))
 
 
@@ -123,7 +123,7 @@ def test_what_is_no_json_or_too_much_has_no_fields(data: bytes) -> None:
         ("exit_code=1,exit_code=2", 12, "and, or, or the end"),
     ],
 )
-def test_an_error_points_at_the_column(text: str, column: int, expected: str) -> None:
+def test_a_filter_error_names_the_column(text: str, column: int, expected: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         parse_filter(text)
     assert (caught.value.column, expected in caught.value.expected) == (column, True), str(caught.value)
@@ -133,7 +133,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=12)
 
 
 @given(LINES, LINES, st.integers(0, 4))
-def test_a_difference_is_what_difflib_says(old: list[str], new: list[str], context: int) -> None:
+def test_a_difference_equals_that_of_difflib(old: list[str], new: list[str], context: int) -> None:
     found = unified(("\n".join(old) + "\n").encode(), ("\n".join(new) + "\n").encode(), context)
     assert found.complete
     assert (found.text == "") is (old == new or (old or [""]) == (new or [""]))
@@ -154,7 +154,7 @@ def test_a_difference_is_what_difflib_says(old: list[str], new: list[str], conte
     assert patched + before[at:] == ("\n".join(new) + "\n").splitlines()
 
 
-def test_a_difference_looks_as_diff_writes_it() -> None:
+def test_a_difference_has_the_format_of_diff() -> None:
     old, new = [f"line {number}" for number in range(30)], [f"line {number}" for number in range(30)]
     new[10] = "other"
     wanted = list(difflib.unified_diff(old, new, lineterm=""))[2:]
@@ -162,7 +162,7 @@ def test_a_difference_looks_as_diff_writes_it() -> None:
     assert (found.text.splitlines(), found.removed, found.added, found.complete) == (wanted, 1, 1, True)
 
 
-def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_long_difference_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LINES", 5)
     long = b"".join(b"x%d\n" % number for number in range(50))
     found = unified(b"a\n", long, 1)
@@ -172,7 +172,7 @@ def test_what_is_too_long_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) ->
     assert (unified(b"a", b"b" * 20, 0).complete, len(unified(b"a", b"b" * 20, 0).text)) == (False, 10)
 
 
-def test_what_is_read_from_an_output_is_read_once() -> None:
+def test_an_output_is_decoded_once() -> None:
     reply = GroupWithOutput(FAILED.answer, b"[[1], [2], [3], [4], [5], [6]]")
     first = [reply.at((index,))[0] for index in range(6)]
     assert first == ["[1]", "[2]", "[3]", "[4]", "[5]", "[6]"]
@@ -182,12 +182,12 @@ def test_what_is_read_from_an_output_is_read_once() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b'"' + b"a" * JSON_BYTES + b'"'])
-def test_what_is_no_json_has_nothing_at_all(data: bytes) -> None:
+def test_a_text_that_is_not_json_has_no_values(data: bytes) -> None:
     reply = GroupWithOutput(FAILED.answer, data)
     assert reply.at(()) == [] and reply.at(("a", 1)) == []
 
 
-def test_what_an_expression_costs() -> None:
+def test_the_cost_of_a_filter() -> None:
     def of(text: str, size: int = 0) -> int:
         return cost(parse_filter(text), size)
 

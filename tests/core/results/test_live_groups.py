@@ -53,7 +53,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.data())
-def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
+def test_live_groups_equal_those_of_the_store_at_every_point(
     steps: list[tuple[int, int, bytes | None, int]], data: st.DataObject
 ) -> None:
     rows = {f"h{number}": Execution("c", f"h{number}") for number in range(6)}
@@ -90,7 +90,7 @@ def test_it_gives_what_the_store_would_wherever_in_a_history_it_begins(
     assert found(sheet.answers()) == found(together(rows.values()))
 
 
-def test_a_host_that_the_store_did_not_have_is_taken_in() -> None:
+def test_a_host_that_the_store_lacked_is_added() -> None:
     sheet = LiveGroups()
     sheet.begin([])
     sheet.note(Execution("c", "h"))

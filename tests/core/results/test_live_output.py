@@ -56,7 +56,7 @@ class Assembled:
 
 
 @given(limit=st.integers(200, 2_000), steps=STEPS)
-def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int, steps: list[Piece | str]) -> None:
+def test_no_history_repeats_or_changes_a_byte_or_hides_a_gap(limit: int, steps: list[Piece | str]) -> None:
     ring = OutputRing(limit, NOWHERE)
     viewers = [Assembled()]
     for step in steps:
@@ -82,7 +82,7 @@ def test_no_history_shows_a_byte_twice_or_a_wrong_one_or_hides_a_gap(limit: int,
     cuts=st.lists(st.tuples(st.sampled_from(STREAMS), st.integers(1, 40)), max_size=40),
     resumes=st.lists(st.integers(0, 40), max_size=5),
 )
-def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_viewer_comes_again(
+def test_output_within_the_ring_is_complete_and_in_order_for_every_viewer(
     cuts: list[tuple[int, int]], resumes: list[int]
 ) -> None:
     ring, at = OutputRing(1 << 20, NOWHERE), dict(NOWHERE)
@@ -105,7 +105,7 @@ def test_what_fits_into_the_ring_comes_whole_and_in_its_order_however_often_a_vi
 
 
 @given(seen=st.integers(0, 120), head=st.integers(0, 50), tail=st.integers(0, 50), total=st.integers(0, 120))
-def test_the_result_gives_the_rest_and_names_what_is_nowhere(seen: int, head: int, tail: int, total: int) -> None:
+def test_the_result_gives_the_remaining_bytes_and_names_the_gap(seen: int, head: int, tail: int, total: int) -> None:
     head, seen = min(head, total), min(seen, total)
     tail = min(tail, total - head)
     truth = TRUTH[STDOUT][:total]
@@ -118,7 +118,7 @@ def test_the_result_gives_the_rest_and_names_what_is_nowhere(seen: int, head: in
     viewer.true()
 
 
-def test_the_rest_comes_in_pieces() -> None:
+def test_the_remaining_output_is_split_into_pieces() -> None:
     position = ViewerPosition()
     sizes = [
         len(one.data)
@@ -128,7 +128,7 @@ def test_the_rest_comes_in_pieces() -> None:
     assert sizes == [OUTPUT_PIECE, OUTPUT_PIECE, 1]
 
 
-def test_a_ring_that_dropped_something_does_not_reach_a_newcomer() -> None:
+def test_a_ring_that_dropped_bytes_does_not_reach_a_new_viewer() -> None:
     ring = OutputRing(3 * (OUTPUT_OVERHEAD + 10), NOWHERE)
     for number in range(4):
         ring.add(Piece(STDOUT, 10 * number, bytes(10)))
@@ -165,14 +165,13 @@ def test_nothing_is_granted_while_half_a_window_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sessions", "each"),
-    [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, OUTPUT_PIECE + OUTPUT_OVERHEAD)],
+    ("sessions", "each"), [(0, 100_000), (1, 100_000), (10, 50_000), (1_000, OUTPUT_PIECE + OUTPUT_OVERHEAD)]
 )
-def test_agents_share_what_all_may_send_but_each_gets_a_piece(sessions: int, each: int) -> None:
+def test_agents_share_the_total_and_each_gets_at_least_a_piece(sessions: int, each: int) -> None:
     assert credit_share(100_000, 500_000, sessions) == each
 
 
-def test_a_viewer_that_joined_elsewhere_gets_the_part_of_a_piece_that_it_lacks_and_nothing_of_one_that_it_has() -> None:
+def test_a_viewer_gets_only_the_new_part_of_a_piece() -> None:
     ring = OutputRing(10_000, NOWHERE)
     ring.add(Piece(STDOUT, 0, b"abcdef"))
     ring.add(Piece(STDOUT, 6, b"ghi"))

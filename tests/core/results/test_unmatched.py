@@ -26,7 +26,7 @@ def stray(number: int, attempt: int = 1, output: Output | None = None) -> Result
     return Result("a", f"x{number}", attempt, Outcome.COMPLETED, exit_code=0, stdout=output)
 
 
-def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> None:
+def test_an_unclaimed_result_stores_no_output() -> None:
     story = Story()
     story.tell(
         HostConnected(
@@ -57,7 +57,7 @@ def test_a_result_that_no_hello_named_is_not_claimed_and_brings_no_output() -> N
     assert len(kinds(effects.acts, Ack)) == 5, "whatever becomes of it, its agent may forget it"
 
 
-def test_no_more_than_a_number_of_claims_is_remembered_and_none_after_the_session() -> None:
+def test_claims_are_limited_and_end_with_the_session() -> None:
     story = Story(EngineLimits(claims=3))
     story.tell(
         HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry(f"x{n}", 1, 5, JournalStage.DONE) for n in range(10)])
@@ -67,7 +67,7 @@ def test_no_more_than_a_number_of_claims_is_remembered_and_none_after_the_sessio
     assert not story.engine.state.hosts["a"].claims
 
 
-def test_acknowledgements_come_at_the_pace_that_is_allowed() -> None:
+def test_acknowledgements_keep_the_allowed_rate() -> None:
     story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=3 * SMALLEST))
     story.come("a")
     acts = story.tell(*[stray(n) for n in range(5)])
@@ -80,7 +80,7 @@ def test_acknowledgements_come_at_the_pace_that_is_allowed() -> None:
     assert len(kinds(story.tell(*[stray(n) for n in range(5)]), Ack)) == 3, "time pays for it"
 
 
-def test_a_large_result_costs_its_bytes_and_what_is_solicited_costs_nothing() -> None:
+def test_a_large_result_costs_its_bytes_and_an_expected_one_nothing() -> None:
     story = Story(EngineLimits(unsolicited_rate=1_000, unsolicited_burst=70_000))
     story.come("a")
     assert len(kinds(story.tell(stray(1, output=BIG), stray(2)), Ack)) == 2
@@ -91,7 +91,7 @@ def test_a_large_result_costs_its_bytes_and_what_is_solicited_costs_nothing() ->
         assert kinds(story.result("a", number=number, stdout=BIG), Ack), "an execution that is open"
 
 
-def test_a_debt_outlives_its_session_and_what_was_owed_does_not() -> None:
+def test_the_debt_outlives_the_session_and_delayed_acks_do_not() -> None:
     story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=SMALLEST))
     story.come("a")
     assert len(kinds(story.tell(stray(1), stray(2)), Ack)) == 1
@@ -104,7 +104,7 @@ def test_a_debt_outlives_its_session_and_what_was_owed_does_not() -> None:
     assert kinds(story.later(5), Ack) == []
 
 
-def test_who_sends_on_without_credits_is_cut_off_and_nothing_of_it_is_kept() -> None:
+def test_a_host_that_sends_without_credits_is_disconnected() -> None:
     story = Story(EngineLimits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
     story.come("a")
     assert not story.tell(*[stray(n) for n in range(4)])
@@ -114,7 +114,7 @@ def test_who_sends_on_without_credits_is_cut_off_and_nothing_of_it_is_kept() -> 
     assert not kinds(story.tell(stray(5)), Cut), "another session has credits of its own"
 
 
-def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() -> None:
+def test_unknown_dispatched_executions_are_inquired_once() -> None:
     story = Story()
     story.come("a")
     story.run("a")
@@ -133,7 +133,7 @@ def test_what_the_database_has_dispatched_and_does_not_know_is_asked_for_once() 
     assert not kinds(again.come("a", session=6, entries=held), Inquire), "only after a start can something be missing"
 
 
-def test_an_answer_is_an_alarm_and_a_bounded_number_of_records() -> None:
+def test_unknown_executions_raise_an_alarm_and_a_limited_number_of_records() -> None:
     story = Story(EngineLimits(orphans=2))
     story.come("a")
     effects = story.engine.handle(

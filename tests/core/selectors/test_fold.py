@@ -26,14 +26,14 @@ def named_by(text: str) -> set[str]:
 
 
 @given(st.lists(NAMES, min_size=1, max_size=60))
-def test_what_is_folded_is_read_back_as_the_same_names(names: list[str]) -> None:
+def test_folded_names_unfold_to_the_same_names(names: list[str]) -> None:
     folded = fold(names)
     assert folded.more == 0
     assert named_by(folded.text) == set(names)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=60), st.integers(0, 80))
-def test_what_does_not_fit_is_counted(names: list[str], room: int) -> None:
+def test_names_that_do_not_fit_are_counted(names: list[str], room: int) -> None:
     folded = fold(names, room)
     shown = named_by(folded.text) if folded.text else set()
     assert shown <= set(names) and len(shown) + folded.more == len(set(names))
@@ -55,7 +55,7 @@ def test_what_does_not_fit_is_counted(names: list[str], room: int) -> None:
         (["1" * 16 + "a", "1" * 15 + "2a"], "1111111111111111a,1111111111111112a"),
     ],
 )
-def test_folding_looks_as_people_write_it(names: list[str], text: str) -> None:
+def test_folding_has_the_usual_form(names: list[str], text: str) -> None:
     assert fold(names).text == text
 
 
@@ -89,7 +89,7 @@ def test_unfolding(text: str, names: list[str]) -> None:
         ("web[1-9999999999999999]", 4, "numbers such as"),
     ],
 )
-def test_what_is_wrong_with_brackets_is_said_with_its_place(text: str, at: int, expected: str) -> None:
+def test_an_error_in_brackets_names_its_place(text: str, at: int, expected: str) -> None:
     with pytest.raises(FoldError) as caught:
         list(unfold(text, 10))
     assert caught.value.at == at and expected in caught.value.expected
@@ -105,5 +105,5 @@ def test_a_piece_that_is_too_long_is_cut_between_its_ranges() -> None:
     ]
 
 
-def test_only_what_would_be_read_otherwise_is_quoted() -> None:
+def test_only_ambiguous_names_are_quoted() -> None:
     assert [quoted(name) for name in ("web-1.a_b", "NOT", "é", 'a"\\')] == ["web-1.a_b", '"NOT"', '"é"', '"a\\"\\\\"']

@@ -73,9 +73,7 @@ def meant(directory: HostDirectory, text: str) -> set[str]:
 
 
 @given(st.lists(HOSTS, min_size=1, max_size=12), st.data())
-def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(
-    hosts: list[Host], data: st.DataObject
-) -> None:
+def test_a_selector_text_selects_exactly_its_hosts(hosts: list[Host], data: st.DataObject) -> None:
     directory = filled(hosts)
     chosen = data.draw(st.sets(st.sampled_from(sorted(directory.hosts)), min_size=1))
     found = select([parse(directory.selector_text(chosen))], directory, set(), {})
@@ -85,7 +83,7 @@ def test_a_text_made_for_hosts_means_exactly_these_whatever_they_are_called(
 
 
 @given(st.lists(st.one_of(HOSTS, st.integers(0, 8)), max_size=30))
-def test_what_it_knows_after_changes_is_what_it_knows_of_the_hosts_as_they_are(changes: list[Host | int]) -> None:
+def test_the_indexes_after_changes_equal_new_indexes(changes: list[Host | int]) -> None:
     directory, known = HostDirectory(), dict[str, Host]()
     for change in changes:
         if isinstance(change, int):
@@ -109,7 +107,7 @@ def test_what_it_knows_after_changes_is_what_it_knows_of_the_hosts_as_they_are(c
     assert directory.labelled("k") == fresh.labelled("k") and directory.fact("os") == fresh.fact("os")
 
 
-def test_a_host_that_was_replaced_is_meant_by_its_id_only() -> None:
+def test_a_replaced_host_is_found_by_its_id_only() -> None:
     old = Host(an_id(1), "web1", ip="10.0.0.1", os="debian", labels={"role": "web"}, former=("was1",), first_seen_at=1)
     directory = filled(
         [old, Host(an_id(2), "web2", ip="10.0.0.2", os="debian", labels={"role": "web"}), Host(an_id(3), "web1")]
@@ -138,7 +136,7 @@ def test_a_host_that_was_replaced_is_meant_by_its_id_only() -> None:
     assert directory.replaced == set() and directory.formerly_named("was1") == {an_id(1)}
 
 
-def test_a_host_that_never_connected_does_not_count_beside_one_that_has() -> None:
+def test_a_host_that_connected_hides_one_that_never_did() -> None:
     directory = filled([Host(an_id(1), "vm"), Host(an_id(2), "vm")])
     assert select([parse("vm")], directory, set(), {}).ambiguous == {"vm": (an_id(1), an_id(2))}
     directory.put(Host(an_id(2), "vm", first_seen_at=5))
@@ -169,7 +167,7 @@ def test_a_host_that_never_connected_does_not_count_beside_one_that_has() -> Non
         ("web01", []),
     ],
 )
-def test_names_that_may_have_been_meant_are_found(written: str, near: list[str]) -> None:
+def test_similar_names_are_found(written: str, near: list[str]) -> None:
     directory = filled(
         [
             Host(an_id(number), name)

@@ -97,11 +97,11 @@ async def test_a_host_is_last_heard_of_when_its_agent_last_said_something() -> N
             await agent.hear()
             session = edge.registry.session(HOST)
             assert session is not None
-            since = session.heard
-            await until(lambda: session.heard >= since)
+            since = session.last_heard_at
+            await until(lambda: session.last_heard_at >= since)
         await until(lambda: edge.counts.open == 0)
         left = edge.registry.take_seen(connected=False)
-        assert left == {HOST: session.heard} and session.heard >= since
+        assert left == {HOST: session.last_heard_at} and session.last_heard_at >= since
 
 
 async def test_a_join_under_an_odd_name_gets_its_id_for_a_name(site: Border) -> None:

@@ -145,6 +145,10 @@ class Protocol(H2Protocol):  # type: ignore[misc]
         self.lost = 0
         self.failure: Exception | None = None
 
+    @property
+    def h2(self) -> H2Connection:
+        return self.connection._connection
+
     def data_received(self, data: bytes) -> None:
         self.fed.append(data)
         if self.failure is not None:

@@ -99,7 +99,7 @@ def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(
     by."""
     poller, rigs = together(impl, 1)
     clock = count(0.0, 0.001)
-    for module in (impl, part(impl, "http2.poller")):
+    for module in (impl, part(impl, "http2.poller"), part(impl, "http2.frame_reader")):
         monkeypatch.setattr(module, "monotonic", clock.__next__)
     rigs[0].peer.send(frame(PING, 0, 0, bytes(8)) * 3_000)
     slices = []

@@ -29,7 +29,9 @@ def test_without_the_compiled_module_the_plain_one_runs() -> None:
     assert ask(HIDE + ASK) == PLAIN
 
 
-@pytest.mark.parametrize("missing", ["http2.socket_c", "http2.stream_c", "http2.poller_c", "messages.decode_c"])
+@pytest.mark.parametrize(
+    "missing", ["http2.socket_c", "http2.frame_reader_c", "http2.stream_c", "http2.poller_c", "messages.decode_c"]
+)
 @pytest.mark.skipif(
     find_spec("_speedups.http2.connection_c") is None, reason="nothing is compiled, so no part of it can be missing"
 )

@@ -275,7 +275,7 @@ MUTANTS = (
     Mutant(
         "a selector that costs too much is refused", "server/core/selectors/evaluate.py",
         "        if self._left < 0:\n            raise TooCostly\n", "",
-        ("tests/web/api/hosts/test_selection.py", "tests/core/selectors/test_parser.py"),
+        ("tests/web/api/hosts/test_selection.py", "tests/core/selectors/test_evaluate.py"),
     ),
     Mutant(
         "a selector is evaluated in slices", "server/core/selectors/evaluate.py",

@@ -64,7 +64,7 @@ async def get_live_output(call: ApiRequest, task_id: str, host: str) -> ApiRespo
         )
     found = await find_execution(call, task_id, host)
     stream = _OutputStream(call, task_id, host, found, match)
-    call.deps.watching.refuse_more(stream.key)
+    call.deps.watching.check_capacity(stream.key)
     return ApiResponse(stream, headers=dict(HEADERS), content_type=KIND)
 
 

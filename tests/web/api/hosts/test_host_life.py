@@ -141,7 +141,7 @@ async def test_last_seen_is_when_a_host_was_last_heard_of(world: World) -> None:
     assert await seen("db-1") == (False, None)
     session = world.fleet.session(world.ids["web-1"])
     assert session is not None and await seen("web-1") == (True, session.since)
-    session.heard = 1_900_000_000_000
+    session.last_heard_at = 1_900_000_000_000
     assert await seen("web-1") == (True, 1_900_000_000_000)
     world.disconnect("web-1")
     assert await seen("web-1") == (False, 1_900_000_000_000)
