@@ -1,4 +1,4 @@
-"""What the shell completes: hosts, tasks, contexts. Quick, and without a word where the server does not answer."""
+"""Shell completion of hosts, tasks, contexts and states. It is quick, and silent if the server does not answer."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import click
 from click.shell_completion import CompletionItem
 
 WITHIN = 1.0
-"""Seconds that the server may take."""
+"""Maximum seconds to wait for the server."""
 MOST = 50
+"""Maximum number of proposals."""
 
 
 def _get(ctx: click.Context, path: str, params: dict[str, object]) -> list[dict[str, object]]:
-    """Items of a list; none where anything at all is in the way: a shell that waits for a key shows no errors."""
+    """Return the items of a list, or none after any error: a shell that completes a word shows no errors."""
     try:
-        from server.cli.client.connection import find
-        from server.cli.quick_start import spare_httpx_its_own_command
+        from server.cli.client.connection import locate_server
+        from server.cli.quick_start import skip_httpx_command
 
-        spare_httpx_its_own_command()
+        skip_httpx_command()
         from server.cli.client.api import Api
 
         given = {
             **(ctx.find_root().params or {}),
             **{name: value for name, value in ctx.params.items() if value is not None},
         }
-        place = find(
+        place = locate_server(
             given.get("server"),
             given.get("token_file"),
             os.environ,
@@ -42,11 +43,12 @@ def _get(ctx: click.Context, path: str, params: dict[str, object]) -> list[dict[
             return items
         finally:
             api.close()
-    except Exception:  # the only sensible answer to any fault is: nothing to complete
+    except Exception:  # after any error there is nothing to complete
         return []
 
 
 def tasks(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Complete the short id of a task."""
     from server.cli.render.text import one_line, short
 
     found = [CompletionItem("last", help="the newest task")]
@@ -58,7 +60,7 @@ def tasks(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The last name of a list with commas."""
+    """Complete the last name of a list with commas."""
     before, comma, word = incomplete.rpartition(",")
     if any(char in word for char in "*?[]()=<>\"' "):
         return []
@@ -68,6 +70,7 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a context."""
     from server.cli.client.contexts import load
     from server.cli.client.errors import CliFailure
 
@@ -79,12 +82,14 @@ def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 
 def task_states(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the state of a task."""
     from proto.words import TASKS
 
     return _words([said.word for said in TASKS.values()], incomplete)
 
 
 def states(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the state of an execution."""
     from proto.words import STATES
 
     return _words([said.word for said in STATES.values()], incomplete)

@@ -1,5 +1,4 @@
-"""Hosts as the command line gives them: names with commas, a selector, @FILE with one of these a line, or - for
-standard input."""
+"""Hosts on the command line: names with commas, a selector, @FILE with one of these per line, or - for stdin."""
 
 from __future__ import annotations
 
@@ -12,14 +11,14 @@ import click
 from server.cli import standard_streams
 
 FILE_LIMIT = 8 << 20
-"""Bytes of a file with hosts: a hundred thousand long names."""
+"""Maximum bytes of a file with hosts: a hundred thousand long names."""
 SELECTOR_BYTES = 6_000
-"""Of a selector that goes into an address."""
+"""Maximum bytes of a selector in a URL."""
 _NAME = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 
 def targets(texts: Iterable[str], option: str = "--hosts") -> list[str]:
-    """The targets of a request. Raises click.UsageError."""
+    """Return the targets of a request. Raises click.UsageError."""
     found: list[str] = []
     for text in texts:
         if text == "-" or text.startswith("@"):
@@ -30,18 +29,18 @@ def targets(texts: Iterable[str], option: str = "--hosts") -> list[str]:
 
 
 def split(text: str) -> list[str]:
-    """A plain list of names becomes its names; anything else is one selector, which the server reads."""
+    """Split a plain list of names; any other text is one selector, which the server parses."""
     names = [name.strip() for name in text.split(",")]
     return names if all(_NAME.match(name) for name in names) else [text]
 
 
 def is_name(text: str) -> bool:
-    """Whether it can only be the name or the id of a host."""
+    """Return whether the text can only be the name or id of a host."""
     return bool(text) and _NAME.match(text) is not None
 
 
 def names(texts: Iterable[str], option: str) -> list[str]:
-    """Names or ids only. Raises click.UsageError for one that is empty."""
+    """Return names or ids. Raises click.UsageError for an empty one."""
     found = [name.strip() for text in texts for target in targets([text], option) for name in target.split(",")]
     if not all(found):
         raise click.UsageError(f"{option} has an empty name between its commas")
@@ -49,7 +48,7 @@ def names(texts: Iterable[str], option: str) -> list[str]:
 
 
 def one_selector(texts: Iterable[str]) -> str | None:
-    """All of it as one selector; None where nothing is given. Raises click.UsageError."""
+    """Join all texts to one selector; None if there are none. Raises click.UsageError."""
     given = [text for text in targets(texts, "SELECTOR") if text]
     if all(_NAME.match(text) for text in given):
         selector = ",".join(given)
@@ -57,7 +56,7 @@ def one_selector(texts: Iterable[str]) -> str | None:
         selector = " or ".join(f"({text})" if len(given) > 1 else text for text in given)
     if len(selector.encode("utf-8", "surrogatepass")) > SELECTOR_BYTES:
         raise click.UsageError(
-            f"the selector is longer than {SELECTOR_BYTES:,} bytes; 'clarion hosts select' takes longer ones"
+            f"the selector is longer than {SELECTOR_BYTES:,} bytes; 'clarion hosts select' accepts longer ones"
         )
     return selector or None
 

@@ -1,5 +1,4 @@
-"""Groups whose verbs are loaded when they are used, so that `clarion --help` stays quick, and the root that ends every
-call."""
+"""Command groups that load their verbs on use, so that `clarion --help` is quick, and the root with all exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +21,13 @@ Verbs = dict[str, tuple[str | click.Command, str]]
 
 
 class LazyGroup(click.Group):
-    """`verbs`: name → (module that holds `command`, or the command itself; one line of help)."""
+    """A group of verbs.
+
+    Args:
+        *args: For click.Group.
+        verbs: Name to the module that holds `command`, or the command itself, and one line of help.
+        **extra: For click.Group.
+    """
 
     def __init__(self, *args: Any, verbs: Verbs, **extra: Any) -> None:
         super().__init__(*args, **extra)
@@ -55,8 +60,10 @@ class LazyGroup(click.Group):
         return name, command, rest
 
     def _meant(self, ctx: click.Context, word: str) -> str:
-        """` Did you mean …?`: the same verb of another group, then verbs of this one that are spelt alike, then others
-        that are."""
+        """Return ` Did you mean …?`.
+
+        The same verb in another group comes first, then similar verbs of this group, then similar verbs of others.
+        """
         path = ctx.command_path
         root = ctx.find_root()
         assert isinstance(root.command, LazyGroup)
@@ -72,7 +79,7 @@ class LazyGroup(click.Group):
         return f" Did you mean {' or '.join(repr(one) for one in near[:4])}?"
 
     def ways(self) -> list[tuple[str, str]]:
-        """(`tasks list`, `list`) for every verb of this group and of the groups in it."""
+        """Return path and name, such as `tasks list` and `list`, of every verb in this group and its groups."""
         found = []
         for name, (verb, _) in self.verbs.items():
             found.append((name, name))
@@ -86,7 +93,7 @@ class LazyGroup(click.Group):
 
 
 class Root(LazyGroup):
-    """The whole command: turns every end into the documented exit code, without a traceback."""
+    """The `clarion` command. It turns every end into the documented exit code, without a traceback."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
         started.reset()
@@ -121,13 +128,13 @@ class Root(LazyGroup):
 
 
 def _option(error: click.NoSuchOption) -> click.UsageError:
-    """In the words of other errors, and without proposing what is not alike."""
+    """Return the error for an unknown option in the style of other errors; it proposes only similar options."""
     near = get_close_matches(error.option_name, error.possibilities or (), cutoff=0.7)
     return click.UsageError(f"{error.message}{f' Did you mean {near[0]!r}?' if near else ''}", error.ctx)
 
 
 def _end(message: str, code: int) -> None:
-    """One message with what was begun, then exit."""
+    """Print one message, with the task of this call if there is one, and exit."""
     remark = started.remark()
     if message or remark:
         complain("; ".join(part for part in (message, remark) if part) if message else f"clarion: {remark}")

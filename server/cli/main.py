@@ -20,66 +20,66 @@ _TASKS: dict[str, tuple[str | click.Command, str]] = {
     "start": ("server.cli.commands.tasks.start", "Start a pending task."),
     "cancel": ("server.cli.commands.tasks.cancel", "Cancel a pending or running task."),
     "rerun": ("server.cli.commands.tasks.rerun", "Run a task again on some of its hosts."),
-    "progress": ("server.cli.commands.tasks.progress", "Show how far a task is; --follow until it ends."),
-    "hosts": ("server.cli.commands.tasks.hosts", "List what happened on each host of a task."),
-    "output": ("server.cli.commands.tasks.output", "Print what a command wrote on one host."),
-    "groups": ("server.cli.commands.tasks.groups", "Show what hosts answered, equal answers together."),
-    "diff": ("server.cli.commands.tasks.diff", "Show how answers differ from the largest group's."),
+    "progress": ("server.cli.commands.tasks.progress", "Show the progress of a task; --follow until it ends."),
+    "hosts": ("server.cli.commands.tasks.hosts", "List the state and result of each host of a task."),
+    "output": ("server.cli.commands.tasks.output", "Print the output of a command on one host."),
+    "groups": ("server.cli.commands.tasks.groups", "Show the results of a task, equal results grouped."),
+    "diff": ("server.cli.commands.tasks.diff", "Show how results differ from the largest group."),
     "search": ("server.cli.commands.tasks.search", "Search all outputs of a task."),
     "delete": ("server.cli.commands.tasks.delete", "Delete a task that has ended."),
 }
 _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.commands.hosts.list", "List hosts and whether they are online."),
-    "select": ("server.cli.commands.hosts.select", "Show which hosts a selector means."),
+    "select": ("server.cli.commands.hosts.select", "Show which hosts match a selector."),
     "show": ("server.cli.commands.hosts.show", "Show one host."),
     "label": ("server.cli.commands.hosts.label", "Set or remove labels of hosts."),
-    "rename": ("server.cli.commands.hosts.rename", "Give a host another name."),
-    "replace": ("server.cli.commands.hosts.replace", "Let a host take the place of another one."),
+    "rename": ("server.cli.commands.hosts.rename", "Rename a host."),
+    "replace": ("server.cli.commands.hosts.replace", "Replace an offline host by another one."),
     "delete": ("server.cli.commands.hosts.delete", "Delete hosts that are offline."),
-    "revoke": ("server.cli.commands.hosts.revoke", "Take a host's identity away and cut its connection."),
+    "revoke": ("server.cli.commands.hosts.revoke", "Revoke a host's certificate and disconnect it."),
     "release": ("server.cli.commands.hosts.release", "Let a revoked, quarantined or expired host join again."),
     "orphans": ("server.cli.commands.hosts.orphans", "List executions that the database has lost."),
 }
 _JOIN: dict[str, tuple[str | click.Command, str]] = {
-    "create": ("server.cli.commands.join_token.create", "Make a join token."),
+    "create": ("server.cli.commands.join_token.create", "Create a join token."),
     "list": ("server.cli.commands.join_token.list", "List join tokens."),
     "delete": ("server.cli.commands.join_token.delete", "Delete join tokens."),
 }
 _APPROVAL: dict[str, tuple[str | click.Command, str]] = {
-    "pending": ("server.cli.commands.join.pending", "List joins that wait for approval."),
-    "approve": ("server.cli.commands.join.approve", "Let hosts in that wait."),
-    "deny": ("server.cli.commands.join.deny", "Turn hosts away that wait."),
+    "pending": ("server.cli.commands.join.pending", "List pending join requests."),
+    "approve": ("server.cli.commands.join.approve", "Approve pending join requests."),
+    "deny": ("server.cli.commands.join.deny", "Deny pending join requests."),
 }
 _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
     "list": ("server.cli.commands.context.list", "List contexts."),
     "current": ("server.cli.commands.context.current", "Show which context is in use."),
-    "use": ("server.cli.commands.context.use", "Use a context from now on."),
-    "set": ("server.cli.commands.context.set", "Make a context or change one."),
-    "rename": ("server.cli.commands.context.rename", "Give a context another name."),
+    "use": ("server.cli.commands.context.use", "Make a context the current one."),
+    "set": ("server.cli.commands.context.set", "Create or change a context."),
+    "rename": ("server.cli.commands.context.rename", "Rename a context."),
     "delete": ("server.cli.commands.context.delete", "Delete contexts."),
 }
 
-tasks = LazyGroup("tasks", verbs=_TASKS, help="Look at tasks and control them.", context_settings=_SETTINGS)
+tasks = LazyGroup("tasks", verbs=_TASKS, help="Show and control tasks.", context_settings=_SETTINGS)
 hosts = LazyGroup(
     "hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS
 )
 context = LazyGroup(
     "context",
     verbs=_CONTEXT,
-    help="Names for servers and their tokens, in ~/.config/clarion/config.toml.",
+    help="Manage contexts: named servers and tokens in ~/.config/clarion/config.toml.",
     context_settings=_SETTINGS,
 )
 join_token = LazyGroup(
-    "join-token", verbs=_JOIN, help="Tokens with which machines become hosts.", context_settings=_SETTINGS
+    "join-token", verbs=_JOIN, help="Manage join tokens, with which machines become hosts.", context_settings=_SETTINGS
 )
-join = LazyGroup("join", verbs=_APPROVAL, help="Machines that wait to become hosts.", context_settings=_SETTINGS)
+join = LazyGroup("join", verbs=_APPROVAL, help="Approve or deny join requests.", context_settings=_SETTINGS)
 
 _HELP = """Run commands on many hosts through a Clarion server.
 
 \b
-The options below may stand before or after the name of any command.
+The options below may stand before or after any command name.
 TASK is an id, its last characters, 'last', or -1, -2, ... from the newest.
-HOSTS is names with commas, a selector, 'all', @FILE or - with one a line.
+HOSTS is names with commas, a selector, 'all', @FILE, or - for standard input.
 
 \b
 Exit codes: 0 every host completed; 2 some failed; 3 some were lost or not
@@ -101,18 +101,18 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 @click.group(
     cls=Root,
     verbs={
-        "run": ("server.cli.commands.run", "Run a command on hosts and wait for every answer."),
-        "attach": ("server.cli.commands.attach", "Wait for a task; show what its hosts answer as they end."),
-        "wait": ("server.cli.commands.wait", "Wait until tasks have ended, and only that."),
-        "watch": ("server.cli.commands.watch", "Watch a task's progress and answers until it ends."),
-        "logs": ("server.cli.commands.logs", "Print what a task's hosts wrote."),
-        "tasks": (tasks, "Look at tasks and control them."),
+        "run": ("server.cli.commands.run", "Run a command on hosts and wait for all results."),
+        "attach": ("server.cli.commands.attach", "Wait for a task and show each result as hosts end."),
+        "wait": ("server.cli.commands.wait", "Wait until tasks have ended, without showing results."),
+        "watch": ("server.cli.commands.watch", "Watch a task's progress and results until it ends."),
+        "logs": ("server.cli.commands.logs", "Print the output of a task's hosts."),
+        "tasks": (tasks, "Show and control tasks."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
-        "join-token": (join_token, "Tokens with which machines become hosts."),
-        "join": (join, "Machines that wait to become hosts."),
+        "join-token": (join_token, "Manage join tokens, with which machines become hosts."),
+        "join": (join, "Approve or deny join requests."),
         "stats": ("server.cli.commands.stats", "Show the server's counters."),
-        "whoami": ("server.cli.commands.whoami", "Show whose token is sent, and to which server."),
-        "context": (context, "Names for servers and their tokens."),
+        "whoami": ("server.cli.commands.whoami", "Show the server and the name of the token in use."),
+        "context": (context, "Manage contexts: named servers and tokens."),
         "completion": ("server.cli.commands.completion", "Print the completion for bash, zsh or fish."),
         "help": ("server.cli.commands.help", "Show the help of a command."),
     },
@@ -143,8 +143,10 @@ def cli(ctx: click.Context, server: str | None, token_file: str | None, named: s
 
 
 def _utf8(word: str) -> str:
-    """A word of the command line. Python decodes it by the locale, which may be ASCII, and keeps other bytes as lone
-    surrogates."""
+    """Decode a word of the command line as UTF-8.
+
+    Python decodes it by the locale, which may be ASCII, and keeps other bytes as lone surrogates.
+    """
     try:
         return os.fsencode(word).decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What all verbs share: where the server is, in which form they answer, and which hosts they mean."""
+"""Options that several verbs share: server and token, output format, and limits of lists."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import click
 
 from server.cli import completion
 from server.cli.param_types import Whole
-from server.cli.quick_start import spare_httpx_its_own_command
+from server.cli.quick_start import skip_httpx_command
 
 Verb = Callable[..., Any]
 
 
-def where(command: Verb) -> Verb:
-    """The options that say where the server is. They are in the help of `clarion` itself, and stand before or after the
-    verb."""
+def connection_options(command: Verb) -> Verb:
+    """Add the options for server and token. `clarion --help` describes them; they may stand before or after the "
+    "verb."""
     for option in (
         click.option("--server", metavar="URL", hidden=True),
         click.option("--token-file", metavar="FILE", hidden=True),
@@ -30,20 +30,19 @@ def where(command: Verb) -> Verb:
 
 
 def with_api(command: Verb) -> Verb:
-    """Gives the verb `api`, connected as flags, environment and defaults say. Its `task_id` or `task_ids` become whole
-    ids."""
+    """Pass `api`, a client of the chosen server, to the verb. Its `task_id` or `task_ids` become complete ids."""
 
-    @where
+    @connection_options
     @wraps(command)
     def wrapped(server: str | None, token_file: str | None, context: str | None, **others: Any) -> Any:
-        from server.cli.client.connection import find
+        from server.cli.client.connection import locate_server
 
-        spare_httpx_its_own_command()
+        skip_httpx_command()
         from server.cli.client.api import Api
-        from server.cli.task_ids import find as find_task
+        from server.cli.task_ids import resolve_task as find_task
 
         outer = click.get_current_context().obj or {}
-        place = find(
+        place = locate_server(
             server or outer.get("server"),
             token_file or outer.get("token_file"),
             os.environ,
@@ -67,11 +66,14 @@ def with_api(command: Verb) -> Verb:
 def format_option(
     *, lines: bool = True, hosts: bool = False, text: bool = False, table: bool = False, names: bool = False
 ) -> Callable[[Verb], Verb]:
-    """Gives the verb `form`: human, json, jsonl or yaml; for what names hosts also names (one per line) and folded
-    (`web[1-9]`).
+    """Pass `form`, the output format, to the verb: human, json, jsonl, yaml and those that the arguments add.
 
-    text: exact bytes. table: also wide (no column is cut or left out), and the option --no-headers. names: one id or
-    name per line.
+    Args:
+        lines: Adds jsonl, one JSON object per line.
+        hosts: Adds names (one host per line) and folded (`web[1-9]`).
+        text: Adds text, the exact bytes of a command.
+        table: Adds wide, which shows all columns in full, and the option --no-headers.
+        names: Adds names, one id or name per line.
     """
     forms = [
         "human",
@@ -91,7 +93,7 @@ def format_option(
             "asked",
             type=click.Choice(forms),
             metavar="FORM",
-            help=f"Form of the answer: {', '.join(forms)}. Default: human.",
+            help=f"Output format: {', '.join(forms)}. Default: human.",
         )
         @click.option("--json", "as_json", is_flag=True, help="The same as -o json: one JSON document.")
         @wraps(command)
@@ -109,7 +111,7 @@ def format_option(
 
         verb: Verb = wrapped
         if table:
-            verb = click.option("--no-headers", is_flag=True, help="Tables without their first line.")(verb)
+            verb = click.option("--no-headers", is_flag=True, help="Omit the header line of tables.")(verb)
         if lines:
             verb = click.option(
                 "--jsonl", "as_jsonl", is_flag=True, help="The same as -o jsonl: one JSON object per line."
@@ -119,8 +121,8 @@ def format_option(
     return decorate
 
 
-def limited(default: int) -> Callable[[Verb], Verb]:
-    """Gives the verb `limit`: how many rows, None for all."""
+def limit_option(default: int) -> Callable[[Verb], Verb]:
+    """Pass `limit`, the maximum number of rows, to the verb; None means all."""
 
     def decorate(command: Verb) -> Verb:
         @click.option(
@@ -129,9 +131,9 @@ def limited(default: int) -> Callable[[Verb], Verb]:
             default=default,
             show_default=True,
             metavar="N",
-            help="The most rows that are shown.",
+            help="Maximum number of rows.",
         )
-        @click.option("--all", "everything", is_flag=True, help="Every row, whatever --limit says.")
+        @click.option("--all", "everything", is_flag=True, help="Show all rows and ignore --limit.")
         @wraps(command)
         def wrapped(limit: int, everything: bool, **others: Any) -> Any:
             return command(limit=None if everything else limit, **others)

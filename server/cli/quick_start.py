@@ -1,15 +1,16 @@
-"""What keeps the start of the CLI quick."""
+"""Keeps the start of the CLI quick."""
 
 from __future__ import annotations
 
 import sys
 
 
-def spare_httpx_its_own_command() -> None:
-    """httpx 0.28 imports the `httpx` command, and with it rich and pygments, if it can: a third of the time that a verb
-    takes.
+def skip_httpx_command() -> None:
+    """Import httpx without its own command.
 
-    It goes on without where that import fails, and None in sys.modules makes it fail (Python reference, 5.3.1).
+    httpx 0.28 imports the `httpx` command, and with it rich and pygments, if they are installed. That takes a third of
+    a verb's time. httpx works without it if the import fails; None in sys.modules makes it fail (Python reference,
+    5.3.1).
     """
     if "httpx" not in sys.modules:
         sys.modules["httpx._main"] = None  # type: ignore[assignment]

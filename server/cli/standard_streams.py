@@ -1,9 +1,7 @@
-"""The standard streams of the CLI. They survive what happens to them: closed, full, cut off, or too narrow for a
-character.
+"""The standard streams of the CLI. They handle streams that are closed, full, or lack a character in their encoding.
 
-What cannot be written to standard output raises `OutputLost`, so that the CLI ends with a sentence and an exit code of
-its own. What cannot be
-written to standard error is dropped: it is progress and remarks, and no result depends on it.
+A failed write to standard output raises `OutputLost`, so that the CLI ends with a message and its own exit code. A
+failed write to standard error is dropped: it holds only progress and remarks.
 """
 
 from __future__ import annotations
@@ -26,12 +24,11 @@ _ASCII = {
     "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\N{REPLACEMENT CHARACTER}": "?",
 }
-"""What is written for a character that the stream's encoding does not have. Any other becomes an escape such as
-\\u6f22."""
+"""Replacements for characters that the stream's encoding does not have. Others become an escape such as \\u6f22."""
 
 
 class OutputLost(Exception):
-    """Standard output cannot be written any more. reason: as the operating system says it."""
+    """Standard output cannot be written any more. `reason` is the text of the operating system."""
 
     def __init__(self, error: OSError) -> None:
         self.broken_pipe = error.errno == errno.EPIPE
@@ -40,11 +37,17 @@ class OutputLost(Exception):
 
 
 class _Descriptor(io.RawIOBase):
-    """A descriptor for writing. strict: raise OutputLost when it fails; otherwise drop what comes from then on.
-    failure: why it failed."""
+    """A descriptor for writing.
+
+    Attributes:
+        strict: Raise OutputLost after a failure; otherwise drop all further data.
+        failure: The error of the failed write, or None.
+    """
 
     def __init__(self, fd: int, *, strict: bool, failure: OSError | None = None) -> None:
-        self._fd, self.strict, self.failure = fd, strict, failure
+        self._fd = fd
+        self.strict = strict
+        self.failure = failure
 
     def writable(self) -> bool:
         return True
@@ -60,7 +63,7 @@ class _Descriptor(io.RawIOBase):
             try:
                 return os.write(self._fd, data)
             except BlockingIOError:
-                # another program has made the terminal or the pipe that it shares with this one non-blocking
+                # Another program that shares the terminal or pipe has made it non-blocking.
                 select.select([], [self._fd], [])
             except OSError as error:
                 self.failure = error
@@ -71,12 +74,11 @@ class _Descriptor(io.RawIOBase):
 
 _ours: dict[str, _Descriptor] = {}
 stdin_closed = False
-"""Whether standard input was closed when the program began. It reads as empty since."""
+"""Whether standard input was closed when the program started. It then reads as empty."""
 
 
 def secure() -> None:
-    """Put streams in place that behave as this module says. For a program's entry point: it replaces sys.stdin,
-    sys.stdout and sys.stderr."""
+    """Replace sys.stdin, sys.stdout and sys.stderr by the streams of this module. For a program's entry point."""
     global stdin_closed
     codecs.register_error("clarion", _replace)
     stdin_closed = sys.stdin is None
@@ -85,7 +87,7 @@ def secure() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            # Otherwise the next socket would get this number, and what is meant for a person would go to the server.
+            # Otherwise the next socket would get this number, and output for the user would go to the server.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
@@ -110,15 +112,14 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def give_up_stdout() -> None:
-    """Drop what standard output still holds, and all that comes: its loss has been reported, and Python writes once
-    more at exit."""
+    """Drop all further standard output. Its loss was reported, and Python flushes the stream once more at exit."""
     if (raw := _ours.get("stdout")) is not None:
         raw.strict = False
 
 
 def say(message: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Write to standard output, or to standard error. Raises OutputLost."""
-    # click.echo without `file` would write UTF-8 to a stream that says it takes ASCII only
+    """Write to standard output or, with `err`, to standard error. Raises OutputLost."""
+    # click.echo without `file` would write UTF-8 to an ASCII stream
     stream = sys.stderr if err else sys.stdout
     if isinstance(message, bytes) and not hasattr(stream, "buffer"):
         message = message.decode("utf-8", "replace")
@@ -126,7 +127,7 @@ def say(message: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def complain(message: str) -> None:
-    """Say on standard error why the program ends; on standard output if that is the one that is left."""
+    """Write the final message to standard error, or to standard output if standard error is lost."""
     stderr = _ours.get("stderr")
     if stderr is not None:
         say(message, err=True)

@@ -1,8 +1,8 @@
-"""Standard input that nothing asked for: what is piped into `clarion run` is sent or refused, and never dropped without
-a word.
+"""Detects standard input that no option reads. Data piped into `clarion run` is sent or refused, never silently
+dropped.
 
-It is not sent by itself: in `while read host; do clarion run "$host" -- …; done <hosts` that would swallow the other
-hosts.
+It is not sent without an option: in `while read host; do clarion run "$host" -- …; done <hosts` the first command would
+read the other hosts.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ HOW = "send it with --stdin -, or leave it out with </dev/null"
 
 
 def refuse() -> None:
-    """Raises click.UsageError if there is something to read."""
+    """Raise click.UsageError if standard input holds data."""
     if _has_data():
         raise click.UsageError(f"standard input holds data that no option asks for; {HOW}")
 
 
 def warn() -> None:
-    """The same once the command has been started, for what came later."""
+    """Warn if standard input holds data after the command has been started."""
     if _has_data():
-        say(f"warning: what came on standard input was not sent to the command; {HOW}", err=True)
+        say(f"warning: the data on standard input was not sent to the command; {HOW}", err=True)
 
 
 def _has_data() -> bool:
-    """Without reading any of it. A terminal and /dev/null hold nothing; neither does a pipe into which nothing has been
-    written."""
+    """Return whether standard input holds data, without reading it. A terminal, /dev/null and an empty pipe do not."""
     if sys.stdin is not sys.__stdin__ or sys.stdin is None:
         return False
     try:
@@ -46,7 +45,7 @@ def _has_data() -> bool:
         poll.register(0, select.POLLIN)
         if not any(event & select.POLLIN for _, event in poll.poll(0)):
             return False
-        # a socket or pipe whose other end is closed can be "read", too; only bytes count
+        # A pipe or socket whose other end is closed is readable too; only bytes count.
         return _waiting_bytes() > 0
     except OSError:
         return False

@@ -1,5 +1,4 @@
-"""Which task a word of the command line means: an id, the end or the beginning of one, `last`, or -1, -2, … counted
-from the newest."""
+"""Resolves words of the command line to tasks: an id, its end or beginning, `last`, or -1, -2, … from the newest."""
 
 from __future__ import annotations
 
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
 
 Verb = Callable[..., Any]
 SEARCHED = 5_000
-"""Newest tasks among which a part of an id is looked for."""
+"""Number of newest tasks that are searched for a partial id."""
 _WHOLE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _PART = re.compile(r"[0-9a-f-]{4,35}\Z")
 _BACK = re.compile(r"(?:last)?-([1-9][0-9]{0,3})\Z")
 
 
 class TaskId(click.ParamType[str]):
-    """A word that means a task. The server is asked later, in `find`."""
+    """A word that names a task. `resolve_task` asks the server later."""
 
     name = "task"
 
@@ -39,14 +38,17 @@ class TaskId(click.ParamType[str]):
 
 
 def may_be_task(text: str) -> bool:
-    """Whether a word has the form of something that means a task."""
+    """Return whether a word has the form of a task id, a part of one, or `last`."""
     word = text.strip().lower()
     return word == "last" or any(form.match(word) for form in (_BACK, _WHOLE, _PART))
 
 
-def find(api: Api, text: str) -> str:
-    """The whole id. Raises CliFailure: no task, or several. What can be no id goes to the server as it is, which says
-    so."""
+def resolve_task(api: Api, text: str) -> str:
+    """Return the complete id. A word that cannot be an id is returned unchanged, and the server refuses it.
+
+    Raises:
+        CliFailure: No task or several tasks match.
+    """
     word = text.strip().lower()
     if word == "last" or _BACK.match(word):
         return _newest(api, 1 if word == "last" else int(_BACK.match(word)[1]))  # type: ignore[index]
@@ -93,7 +95,7 @@ def _newest(api: Api, number: int) -> str:
 
 
 def rewrite(command: click.Command, args: list[str]) -> list[str]:
-    """-1, -2, … of a verb that takes tasks, in a form that is not read as an option."""
+    """Rewrite -1, -2, … of a verb that accepts tasks to `last-1`, `last-2`, …, which click does not read as options."""
     if not any(isinstance(param.type, TaskId) for param in command.params):
         return args
     valued = {
@@ -111,7 +113,7 @@ def rewrite(command: click.Command, args: list[str]) -> list[str]:
 
 
 def task_argument(*, default: str | None = None) -> Callable[[Verb], Verb]:
-    """Gives the verb `task_id`. default: what is meant when no task is named."""
+    """Pass `task_id` to the verb. `default` is used if the user names no task."""
     if default is None:
         return click.argument("task_id", type=TaskId(), metavar="TASK")
     return click.argument("task_id", type=TaskId(), metavar="[TASK]", required=False, default=default)

@@ -158,7 +158,7 @@ def test_groups_are_compared(clarion: Clarion, fake: Fake) -> None:
         "@@ -1 +1 @@",
         "-b",
         "+a",
-        "  [not everything is compared or shown]",
+        "  [only a part is compared or shown]",
     ]
     assert clarion("tasks", "diff", TASK).stdout.splitlines() == wanted
     assert clarion("tasks", "diff", TASK, "1").stdout.splitlines() == wanted

@@ -39,7 +39,7 @@ IDS = [f"id-{number}" for number in range(30)]
         ),
         (
             (422, error("unknown_hosts", "No host named 'x'.", PROBLEMS["unknown_hosts"].hint, unknown=["x"])),
-            "No host named 'x'. Correct the names, or look for them in the list of hosts.",
+            "No host named 'x'. Correct the names; the list of hosts has the right ones.",
         ),
         (
             (409, error("host_ambiguous", "30 hosts are named 'vm': id-0, id-1 and 28 more.", "use an id", ids=IDS)),

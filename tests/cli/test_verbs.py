@@ -338,7 +338,7 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
     )
     assert clarion("hosts", "delete", "web01").exit_code == 64
     fake.on("PATCH", "/api/v1/hosts/web01", (200, HOST | {"hostname": "db01"}))
-    assert clarion("hosts", "rename", "web01", "db01").stdout == "web01 is called db01 now\n"
+    assert clarion("hosts", "rename", "web01", "db01").stdout == "web01 is now called db01\n"
     assert clarion("hosts", "rename", "web01", "--reset").exit_code == 0
     assert [seen.body for seen in fake.asked("PATCH", "/api/v1/hosts/web01")] == [
         {"hostname": "db01"},
@@ -347,7 +347,7 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
     for wrong in (("web01",), ("web01", "x", "--reset")):
         assert clarion("hosts", "rename", *wrong).exit_code == 64
     fake.on("POST", "/api/v1/hosts/id-1/replace", (200, HOST | {"host_id": "id-2"}))
-    assert clarion("hosts", "replace", "id-1", "id-2").stdout == "web01 is id-2 now\n"
+    assert clarion("hosts", "replace", "id-1", "id-2").stdout == "web01 is now id-2\n"
     assert fake.asked("POST", "/api/v1/hosts/id-1/replace")[0].body == {"by": "id-2"}
 
 

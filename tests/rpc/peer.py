@@ -110,7 +110,7 @@ class Edge:
                 Clock(),
                 self.settings,
                 self.counts,
-                limits or ListenerLimits(),
+                limits or ListenerLimits(per_address=15_000),
                 connection_limits or http2.ConnectionLimits(),
                 auth,
             ) as self.port:

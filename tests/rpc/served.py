@@ -45,7 +45,7 @@ from tests.store.any_store import AnyStore
 
 Opener = Callable[[], Awaitable[AnyStore]]
 JOURNAL = "journal-1"
-PATIENT = ListenerLimits(refusals_per_minute=1_000_000, abuse_weight=1)
+PATIENT = ListenerLimits(per_address=15_000, refusals_per_minute=1_000_000, abuse_weight=1)
 """One address says all kinds of things in these tests."""
 
 

@@ -1,4 +1,4 @@
-"""The REST API as the CLI uses it: one connection, every failure as a CliFailure."""
+"""Client of the REST API. Every failure is a CliFailure."""
 
 from __future__ import annotations
 
@@ -11,30 +11,37 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from server.cli.client import started as begun
-from server.cli.client.connection import Place
+from server.cli.client import started
+from server.cli.client.connection import ServerLocation
 from server.cli.client.errors import CliFailure, ServerRefused, Unreachable
 from server.cli.standard_streams import say
 from server.errors import USAGE
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 60.0
+"""Seconds."""
 TRIES = 3
+"""Maximum number of attempts of a repeatable request whose connection breaks."""
 PAGE = 200
+"""Items per page of a list."""
 BUSY_LIMIT = 60.0
-"""Seconds for which a server that is busy is asked again."""
+"""Seconds for which a request to a busy server is repeated."""
 _NOTHING_DONE = ("overloaded", "shutting_down", "enrolment_busy")
-"""Errors with which the server says that it has not begun with the request."""
+"""Errors that mean that the server did not process the request."""
 _NO_USE = ("too_many_logins", "too_many_viewers", "too_many_watched", "lease_held", "fenced", "join_queue_full")
-"""Errors of a busy server that waiting a minute does not help against."""
+"""Errors of a busy server for which a minute's wait does not help."""
 
 Json = dict[str, Any]
 
 
 class Api:
-    """Paths are below /api/v1. A request that may be repeated is, up to TRIES times, when its connection breaks."""
+    """Sends requests to one server. Paths are relative to /api/v1.
 
-    def __init__(self, place: Place, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
-        self.server, self.token_from = place.server, place.token.source
+    A request that is safe to repeat is repeated up to TRIES times if its connection breaks.
+    """
+
+    def __init__(self, place: ServerLocation, *, connect_timeout: float = CONNECT_TIMEOUT) -> None:
+        self.server = place.server
+        self.token_from = place.token.source
         self._connect_timeout = connect_timeout
         self._date: tuple[float, float] | None = None
         self._client = httpx.Client(
@@ -47,6 +54,7 @@ class Api:
         )
 
     def close(self) -> None:
+        """Close all connections."""
         self._client.close()
 
     def get(
@@ -58,45 +66,50 @@ class Api:
         tries: int = TRIES,
         patient: bool = True,
     ) -> Json:
-        """patient: a busy server is asked again for BUSY_LIMIT seconds."""
+        """Send a GET request. With `patient` it is repeated for BUSY_LIMIT seconds while the server is busy."""
         return self._ask("GET", path, params=params, timeout=timeout, tries=tries, patient=patient)
 
     def launch(self, path: str, body: Json, key: str) -> Json:
-        """Start a task. What is not certain about it is kept in `begun` until the server has answered."""
-        begun.sent(key)
+        """Start a task, and record in `started` what is known about it."""
+        started.sent(key)
         try:
             task = self.post(path, body, key=key)
         except CliFailure as failure:
             if not failure.maybe_done:
-                begun.refused()
+                started.refused()
             raise
-        begun.task(str(task["task_id"]), ours=True)
+        started.task(str(task["task_id"]), ours=True)
         return task
 
     @property
     def now_ms(self) -> float:
-        """The server's time in ms since 1970, as of its last answer and the time since: ages are told by one clock."""
+        """The server's wall clock in milliseconds: its last response's date plus the time since.
+
+        Ages are computed with one clock.
+        """
         if self._date is None:
             return time.time() * 1000
         return (self._date[0] + time.monotonic() - self._date[1]) * 1000
 
     def page(self, task_id: str) -> str:
-        """The address of the task's page in the web interface."""
+        """Return the URL of the task's page."""
         return f"{self.server}/tasks/{segment(task_id)}"
 
     def post(self, path: str, body: Json | None = None, *, key: str | None = None) -> Json:
-        """With an idempotency key the server knows a repeated request, so it is safe to send it again."""
+        """Send a POST request. With an idempotency key it is safe to repeat, because the server detects repetitions."""
         headers = {"Idempotency-Key": key} if key else {}
         return self._ask("POST", path, body=body, headers=headers, tries=TRIES if key else 1)
 
     def patch(self, path: str, body: Json) -> Json:
+        """Send a PATCH request."""
         return self._ask("PATCH", path, body=body, tries=1)
 
     def delete(self, path: str) -> Json:
+        """Send a DELETE request."""
         return self._ask("DELETE", path, tries=1)
 
     def pages(self, path: str, params: Mapping[str, Any], limit: int | None = None) -> Iterator[list[Json]]:
-        """The items, a page at a time, `limit` in all (None: every one)."""
+        """Yield the items of a list page by page, at most `limit` in total; None means all."""
         after: str | None = None
         left = limit
         while left is None or left > 0:
@@ -111,8 +124,15 @@ class Api:
             left = None if left is None else left - len(items)
 
     def events(self, path: str, last: str = "") -> Iterator[tuple[str, str, Json]]:
-        """(id, name, data) of server-sent events until the server ends the stream; `last`: the id to go on after.
-        Raises CliFailure."""
+        """Yield id, name and data of server-sent events until the server ends the stream.
+
+        Args:
+            path: Path of the stream.
+            last: Id of the last event that was received; the stream continues after it.
+
+        Raises:
+            CliFailure: The server refused the request, or the connection broke.
+        """
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         timeout = httpx.Timeout(READ_TIMEOUT, connect=CONNECT_TIMEOUT)
         try:
@@ -148,7 +168,7 @@ class Api:
     ) -> Json:
         content = None if body is None else orjson.dumps(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
-        started, broken, told, maybe_done = time.monotonic(), 0, False, False
+        began, broken, told, maybe_done = time.monotonic(), 0, False, False
         while True:
             try:
                 response = self._client.request(
@@ -163,7 +183,7 @@ class Api:
             except ServerRefused as refusal:
                 maybe_done = maybe_done or (refusal.status >= 500 and refusal.code not in _NOTHING_DONE)
                 pause = (
-                    _pause(refusal, time.monotonic() - started)
+                    _pause(refusal, time.monotonic() - began)
                     if patient and (tries > 1 or refusal.code in _NOTHING_DONE)
                     else None
                 )
@@ -182,7 +202,7 @@ class Api:
                 raise CliFailure(
                     USAGE,
                     f"{self.server} is not the address of a server: {error}",
-                    "give it as in http://127.0.0.1:8440",
+                    "write it as in http://127.0.0.1:8440",
                 ) from None
             except httpx.HTTPError as error:
                 broken, maybe_done = broken + 1, True
@@ -203,7 +223,7 @@ class Api:
             document = None
         if not isinstance(document, dict):
             raise Unreachable(
-                f"what answers at {self.server} is not Clarion: status {response.status_code}, no JSON object",
+                f"the program at {self.server} is not Clarion: status {response.status_code}, no JSON object",
                 "name the right address with --server or CLARION_SERVER",
             )
         if response.is_success:
@@ -222,7 +242,7 @@ class Api:
 
 
 def _date(text: str | None) -> float | None:
-    """Of a Date header: seconds since 1970."""
+    """Parse a Date header to seconds since 1970."""
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
     except ValueError:
@@ -232,7 +252,7 @@ def _date(text: str | None) -> float | None:
 def _no_server(server: str, error: httpx.TransportError) -> CliFailure:
     if "WRONG_VERSION_NUMBER" in str(error):
         return Unreachable(
-            f"what answers at {server} does not speak TLS",
+            f"the program at {server} does not use TLS",
             f"write http://{server.partition('://')[2]} if this is the server's REST port",
         )
     return Unreachable(
@@ -244,20 +264,19 @@ def _no_server(server: str, error: httpx.TransportError) -> CliFailure:
 def _broken_off(server: str, error: httpx.HTTPError) -> Unreachable:
     return Unreachable(
         f"the connection to the server at {server} broke: {str(error) or type(error).__name__}",
-        "try again; if it stays so, look at the server's log",
+        "try again; if it fails again, read the server's log",
     )
 
 
 def _pause(refusal: ServerRefused, spent: float) -> float | None:
-    """Seconds until a request that the server asks to send again is sent again; None if it is not to be."""
+    """Return the seconds after which a refused request is repeated; None if it is not repeated."""
     if refusal.status not in (429, 503) or refusal.retry_after is None or refusal.code in _NO_USE:
         return None
     return max(refusal.retry_after, 0.2) if spent + refusal.retry_after <= BUSY_LIMIT else None
 
 
 def _seconds(text: str | None) -> float | None:
-    """Of a Retry-After header: a number of seconds, or a date (RFC 9110 section 10.2.3), from which only a coarse wait
-    follows."""
+    """Parse a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3), for which a short wait is used."""
     if not text:
         return None
     try:
@@ -267,7 +286,7 @@ def _seconds(text: str | None) -> float | None:
 
 
 def segment(text: str) -> str:
-    """An id or a name as one part of a path, whatever is in it."""
+    """Quote an id or a name for use as one part of a path."""
     if text in ("", ".", ".."):
         raise CliFailure(USAGE, f"{text!r} is not an id", "copy it from a list")
     return quote(text, safe="")

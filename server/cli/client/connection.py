@@ -1,4 +1,4 @@
-"""Where the server is and which token to show it."""
+"""Finds the address of the server and the token for it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,48 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 class Token(str):
-    """source: the file or variable that holds it."""
+    """A token. `source` is the file or variable that holds it."""
 
     source = ""
 
     @classmethod
     def of(cls, text: str, source: str) -> Token:
+        """Create a token from its text."""
         token = cls(text)
         token.source = source
         return token
 
 
-class Place(NamedTuple):
-    """`local`: on this machine, so that no proxy may be asked."""
+class ServerLocation(NamedTuple):
+    """Address and token of a server. `local` is true for this machine, for which no proxy is used."""
 
     server: str
     token: Token
     local: bool
 
 
-def find(
+def locate_server(
     server: str | None,
     token_file: str | None,
     environ: Mapping[str, str],
     home: Path,
     here: Path,
     context: str | None = None,
-) -> Place:
-    """Flags before environment before the context before defaults. Raises CliFailure that names what was looked for.
+) -> ServerLocation:
+    """Find server and token: flags override the environment, which overrides the context, which overrides defaults.
 
-    The token of a context goes to the server of that context only. context: from --context.
+    The token of a context is sent only to the server of that context.
+
+    Args:
+        server: Value of --server.
+        token_file: Value of --token-file.
+        environ: The environment.
+        home: The home directory.
+        here: The working directory.
+        context: Value of --context.
+
+    Raises:
+        CliFailure: No token was found, or a value is wrong.
     """
     named = None
     if server is not None:
@@ -60,7 +72,7 @@ def find(
         address, source = (named.server, "context") if named is not None else (DEFAULT_SERVER, "default")
     host = check_address(address, source)
     token = _token(token_file, named if context is not None else None, named, environ, home, here)
-    return Place(address.rstrip("/"), token, _local(host))
+    return ServerLocation(address.rstrip("/"), token, _local(host))
 
 
 def _context(name: str | None, environ: Mapping[str, str], home: Path) -> Context | None:
@@ -73,7 +85,7 @@ def _context(name: str | None, environ: Mapping[str, str], home: Path) -> Contex
 
 
 def check_address(address: str, source: str) -> str:
-    """The host in it. Raises CliFailure."""
+    """Check an address and return its host. Raises CliFailure."""
     parts = urlsplit(address)
     try:
         wrong = (
@@ -87,12 +99,12 @@ def check_address(address: str, source: str) -> str:
         wrong = True
     if wrong:
         raise CliFailure(
-            USAGE, f"{source}: {address!r} is not the address of a server", f"give it as in {DEFAULT_SERVER}"
+            USAGE, f"{source}: {address!r} is not the address of a server", f"write it as in {DEFAULT_SERVER}"
         )
     if parts.username or parts.password:
         raise CliFailure(
             USAGE,
-            f"{source}: an address holds no user or password",
+            f"{source}: an address must not contain a user or password",
             "put the token into a file and name that with --token-file",
         )
     return parts.hostname or ""
@@ -113,7 +125,10 @@ def _token(
     home: Path,
     here: Path,
 ) -> Token:
-    """asked: the context named by --context, whose token goes before the environment's; used: the one in use."""
+    """Find the token.
+
+    `asked` is the context of --context, whose token overrides the environment. `used` is the context in use.
+    """
     if token_file is not None:
         return _read(here / token_file, "--token-file")
     if asked is not None and asked.token_file is not None:
@@ -130,7 +145,7 @@ def _token(
             return _read(path, "token file")
     raise CliFailure(
         NO_PERMISSION,
-        f"no token: neither {usual[0]} nor {usual[1]} is there",
+        f"no token: neither {usual[0]} nor {usual[1]} exists",
         (
             "name the file with --token-file or CLARION_TOKEN_FILE, or put the token into CLARION_TOKEN; the "
             "server's admin token is DATA/admin.token"

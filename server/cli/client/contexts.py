@@ -18,34 +18,42 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """A server and the file of the token for it."""
+
     server: str
     token_file: str | None = None
 
 
 @dataclass(slots=True)
 class Contexts:
-    """current: the name of the one in use, or None."""
+    """All contexts.
+
+    Attributes:
+        current: Name of the context in use, or None.
+        known: Name to context.
+    """
 
     current: str | None = None
     known: dict[str, Context] = field(default_factory=dict)
 
     def get(self, name: str, source: str) -> Context:
-        """Raises CliFailure."""
+        """Return a context. Raises CliFailure if it does not exist; `source` tells where the name comes from."""
         if name not in self.known:
             raise CliFailure(
                 USAGE,
                 f"{source}: there is no context {name!r}",
-                f"'clarion context set {name} --server URL' makes one; 'clarion context list' shows those there are",
+                f"create it with 'clarion context set {name} --server URL'; 'clarion context list' shows all contexts",
             )
         return self.known[name]
 
 
 def path_in(home: Path) -> Path:
+    """Return the path of the file in a home directory."""
     return home / ".config" / "clarion" / "config.toml"
 
 
 def load(home: Path) -> Contexts:
-    """Empty when there is no file. Raises CliFailure that names what is wrong in it."""
+    """Read the contexts; there are none without a file. Raises CliFailure that names the error in the file."""
     path = path_in(home)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +80,7 @@ def load(home: Path) -> Contexts:
 
 
 def save(contexts: Contexts, home: Path) -> None:
-    """Whole or not at all. Raises CliFailure."""
+    """Write the contexts atomically. Raises CliFailure."""
     path = path_in(home)
     lines = [f"current = {_text(contexts.current)}"] if contexts.current is not None else []
     for name, context in contexts.known.items():
@@ -86,13 +94,12 @@ def save(contexts: Contexts, home: Path) -> None:
         Path(temporary).replace(path)
     except OSError as error:
         raise CliFailure(
-            USAGE, f"{path} cannot be written: {error.strerror}", "look at the directory's owner and mode"
+            USAGE, f"{path} cannot be written: {error.strerror}", "check the owner and mode of the directory"
         ) from None
 
 
 def _text(value: str) -> str:
-    """A TOML basic string: JSON's escapes are a part of TOML's (toml.io 1.0, String), but for DEL, which JSON leaves
-    alone."""
+    """Encode a TOML basic string. JSON's escapes are valid in TOML (toml.io 1.0, String); JSON does not escape DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

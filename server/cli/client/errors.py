@@ -1,4 +1,4 @@
-"""How the CLI ends when it cannot do what was asked."""
+"""Errors of the CLI: one message, one hint, one exit code."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from server.cli.render.text import width
 from server.errors import NO_PERMISSION, PROBLEMS, SOFTWARE, UNAVAILABLE, USAGE
 
 NAMES = 20
-"""Names that an error lists."""
+"""Maximum number of names that an error lists."""
 _OF_THE_API = ("targets", "select")
-"""Fields that have other names on the command line, where what they hold can be seen."""
+"""Fields that are not named in messages, because the command line shows their values under other names."""
 _AT_COLUMN = re.compile(r"^(?:\w+: )?(?:at column \d+: )?(.*)$", re.DOTALL)
 BROKEN_PIPE = 141
 """Exit code when nothing reads the output any more: 128 + SIGPIPE, as shells report it."""
 
 
 class CliFailure(Exception):
-    """One message, one remedy, one exit code."""
+    """The CLI cannot do what the user asked.
+
+    Attributes:
+        exit_code: Exit code of the CLI.
+        message: What happened.
+        hint: What to do.
+    """
 
     maybe_done = False
-    """Whether the request that failed may have been carried out all the same."""
+    """Whether the server may have carried out the request although it failed."""
+    shown = ""
+    """Lines below the message that show the position of an error in a selector."""
 
     def __init__(self, exit_code: int, message: str, hint: str = "") -> None:
-        self.exit_code, self.message, self.hint = exit_code, message, hint
+        self.exit_code = exit_code
+        self.message = message
+        self.hint = hint
         super().__init__(message)
-
-    shown = ""
-    """Lines that show where the fault is, below the sentence."""
 
     def __str__(self) -> str:
         return f"clarion: {joined(self.message, self.hint)}{self.shown}"
 
 
 class ServerRefused(CliFailure):
-    """The server answered with an error of its catalogue. `retry_after`: seconds, where it named them."""
+    """The server answered with an error. `retry_after` is in seconds, or None if the server did not send it."""
 
     def __init__(self, status: int, error: dict[str, object], retry_after: float | None) -> None:
         self.status, self.code, self.retry_after = status, str(error.get("code") or ""), retry_after
@@ -55,19 +62,19 @@ class ServerRefused(CliFailure):
             else ""
         )
         if message.endswith("?") and self.code in PROBLEMS and hint == PROBLEMS[self.code].hint:
-            hint = ""  # what is proposed is what to do
+            hint = ""  # the proposal in the message is the hint
         super().__init__(_exit(status, self.code), f"{message}{told}{_details(error, message)}", hint)
 
 
 class Unreachable(CliFailure):
-    """Nobody answered, or not Clarion."""
+    """No server answered, or another program than Clarion did."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(UNAVAILABLE, message, hint)
 
 
 def _exit(status: int, code: str) -> int:
-    """By the code; a server newer than this CLI may have codes that it does not know, and then the status tells."""
+    """Return the exit code of an error. The HTTP status decides for codes that this CLI does not know."""
     if code in PROBLEMS:
         return PROBLEMS[code].exit
     if status in (401, 403):
@@ -78,7 +85,7 @@ def _exit(status: int, code: str) -> int:
 
 
 def joined(message: str, hint: str) -> str:
-    """A sentence and what to do: two sentences where the first one is whole, otherwise one."""
+    """Join message and hint: as two sentences if the message is a whole sentence, otherwise with a semicolon."""
     if not hint:
         return message
     return (
@@ -89,7 +96,7 @@ def joined(message: str, hint: str) -> str:
 
 
 def _caret(error: dict[str, object]) -> str:
-    """The text, and a mark under the place of the fault."""
+    """Return the text of a selector and a caret under the error."""
     text, column = error.get("excerpt") or error.get("text"), error.get("excerpt_column") or error.get("column")
     if not isinstance(text, str) or not isinstance(column, int) or not 1 <= column <= len(text) + 1:
         return ""
@@ -100,8 +107,8 @@ def _caret(error: dict[str, object]) -> str:
 
 
 def _details(error: dict[str, object], message: str) -> str:
-    """What else the error carries, such as every unknown host, as far as the message does not say it: the number, then
-    names."""
+    """Return other members of the error, such as unknown hosts, if the message does not name them: count, then "
+    "names."""
     known = (
         "code",
         "message",
@@ -120,7 +127,7 @@ def _details(error: dict[str, object], message: str) -> str:
             continue
         if isinstance(value, list | dict):
             items = [escaped(str(item)) for item in value if isinstance(item, str | int)]
-            # a sentence that names the first of them has told their number, too
+            # A sentence that names the first item also has their number.
             if (
                 not items
                 or (items[0] in message and message[-1:] in (".", "?"))

@@ -1,4 +1,4 @@
-"""What a command wrote, fetched in pieces, exactly."""
+"""Fetches the output of commands in pieces, byte for byte."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from server.cli.client.errors import CliFailure
 from server.errors import UNAVAILABLE
 
 PIECE = 262_144
+"""Bytes per request."""
 KEPT = 32
-"""Bytes per request; outputs remembered, because identical ones belong to many hosts."""
+"""Number of outputs that are cached, because many hosts write identical output."""
 
 
-class Kept(NamedTuple):
-    """`tail` follows what was dropped; with nothing dropped `head` is everything."""
+class StoredOutput(NamedTuple):
+    """Stored output of one stream. `head` is everything if nothing was dropped; `tail` follows the dropped part."""
 
     head: bytes
     tail: bytes
@@ -26,11 +27,14 @@ class Kept(NamedTuple):
 
     @property
     def dropped(self) -> int:
+        """Bytes between head and tail that are not stored."""
         return self.total_bytes - len(self.head) - len(self.tail)
 
     def as_json(self) -> Json:
-        """text is for reading (bytes that are not UTF-8 replaced), base64 is exact. The tail stands apart when bytes
-        between are missing."""
+        """Return the output as JSON: `text` with invalid UTF-8 replaced, and `base64` with the exact bytes.
+
+        The tail has its own fields if bytes before it are missing.
+        """
         document: Json = {
             "total_bytes": self.total_bytes,
             "truncated": self.truncated,
@@ -45,14 +49,14 @@ def _both(prefix: str, data: bytes) -> Json:
 
 
 class Outputs:
-    """Fetches outputs of one task; one that several hosts share is fetched once."""
+    """Fetches outputs of one task. Output that several hosts share is fetched once."""
 
     def __init__(self, api: Api, task_id: str) -> None:
         self._api, self._task = api, task_id
-        self._seen: LruCache[str, Kept] = LruCache(KEPT)
+        self._seen: LruCache[str, StoredOutput] = LruCache(KEPT)
 
-    def of(self, item: Json, stream: str) -> Kept | None:
-        """`item`: a row of the task's hosts. None for a stream that stayed silent."""
+    def of(self, item: Json, stream: str) -> StoredOutput | None:
+        """Return the output of one row of the task's hosts; None if the stream is empty."""
         reference: dict[str, Any] | None = item.get(stream)
         if not reference:
             return None
@@ -63,8 +67,8 @@ class Outputs:
             self._seen.put(output_id, kept)
         return kept
 
-    def fetch(self, host: str, stream: str) -> Kept:
-        """Raises CliFailure, also when the pieces do not add up to what the server announced."""
+    def fetch(self, host: str, stream: str) -> StoredOutput:
+        """Fetch the output of one host. Raises CliFailure, also if bytes are missing."""
         path = f"tasks/{segment(self._task)}/hosts/{segment(host)}/output"
         first = self._api.get(path, {"stream": stream, "part": "head", "offset": 0, "limit": PIECE})
         head = self._rest(path, stream, "head", int(first["head_bytes"]), b64decode(first["base64"]))
@@ -72,7 +76,7 @@ class Outputs:
         truncated = bool(first["truncated"])
         if not truncated:
             head, tail = head + tail, b""
-        return Kept(head, tail, int(first["total_bytes"]), truncated, first["sha256"])
+        return StoredOutput(head, tail, int(first["total_bytes"]), truncated, first["sha256"])
 
     def _rest(self, path: str, stream: str, part: str, length: int, data: bytes) -> bytes:
         pieces = bytearray(data)
@@ -83,7 +87,7 @@ class Outputs:
                 raise CliFailure(
                     UNAVAILABLE,
                     f"the server sent {len(pieces)} of {length} bytes of {stream}",
-                    "try again; if it stays so, look at the server's log",
+                    "try again; if it fails again, read the server's log",
                 )
             pieces += piece
         return bytes(pieces)

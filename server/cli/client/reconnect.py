@@ -1,4 +1,4 @@
-"""Patience with a server that is restarted while the CLI waits for something that goes on meanwhile."""
+"""Repeats requests while the server is down, for example during a restart; tasks go on meanwhile."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from server.cli.client.errors import CliFailure, ServerRefused, Unreachable
 from server.errors import UNAVAILABLE
 
 AWAY_LIMIT, AWAY_FIRST, AWAY_MOST = 120.0, 0.25, 5.0
-"""Seconds: how long a server may be away before we give up on it; the first pause between two tries and the longest."""
+"""Seconds: how long the server may be down before the CLI gives up; first and longest pause between two requests."""
 Got = TypeVar("Got")
 
 
-def patient(ask: Callable[[], Got], note: Callable[[str], None] | None, task_id: str) -> Got:
-    """What `ask` gives; a server that does not answer, or answers with 503, is asked again for AWAY_LIMIT seconds.
-    Raises CliFailure."""
+def retry_while_down(ask: Callable[[], Got], note: Callable[[str], None] | None, task_id: str) -> Got:
+    """Call `ask`, and repeat it for AWAY_LIMIT seconds while the server does not answer or answers with 503.
+
+    Args:
+        ask: Sends a request and returns the response.
+        note: Shows a remark to the user when the first request fails.
+        task_id: Named in the error message.
+
+    Raises:
+        CliFailure: The server refused the request or was down for too long.
+    """
     pause, started = AWAY_FIRST, None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What this call of the CLI has begun on the server, so that every way in which it ends can name it."""
+"""The task that this call of the CLI has started or waits for, so that every final message can name it."""
 
 from __future__ import annotations
 
@@ -6,39 +6,45 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Begun:
-    """task_id: the task that this call waits for, or None. ours: this call has started it, so that repeating the call
-    would run it a second time.
-    key: the idempotency key of a start that was sent and not answered."""
+class StartedTask:
+    """The task of this call.
+
+    Attributes:
+        task_id: The task that this call waits for, or None.
+        ours: Whether this call has started the task, so that a repeated call would run it a second time.
+        key: Idempotency key of a start request that the server has not answered.
+    """
 
     task_id: str | None = None
     ours: bool = False
     key: str | None = None
 
 
-now = Begun()
+now = StartedTask()
 
 
 def reset() -> None:
+    """Forget the task."""
     now.task_id, now.ours, now.key = None, False, None
 
 
 def task(task_id: str, *, ours: bool) -> None:
+    """Record the task that this call waits for."""
     now.task_id, now.ours, now.key = task_id, ours or now.ours, None
 
 
 def sent(key: str) -> None:
-    """A request that starts a task is on its way."""
+    """Record that a request to start a task was sent."""
     now.key = key
 
 
 def refused() -> None:
-    """The server has answered that it started nothing."""
+    """Record that the server started nothing."""
     now.key = None
 
 
 def remark() -> str:
-    """What a message that ends the call adds; empty where nothing was begun."""
+    """Return the remark about the task for a final message; empty if there is no task."""
     if now.key is not None:
         return (
             f"The task may have been started: see 'clarion tasks list', or repeat the call with --idempotency-key "
@@ -51,5 +57,5 @@ def remark() -> str:
 
 
 def may_have_run() -> bool:
-    """Whether repeating this call could run a command a second time."""
+    """Return whether a repeated call could run a command a second time."""
     return now.ours or now.key is not None

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("attach")
 @task_argument(default="last")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Write only errors to standard error.")
 @format_option()
 @with_api
 def command(api: Api, task_id: str, quiet: bool, form: str) -> int:
-    """Wait until a task has ended and show what its hosts answer as they end, as 'clarion run' does."""
+    """Wait until a task has ended and show each result as hosts end, as 'clarion run' does."""
     from server.cli.client.api import segment
     from server.cli.follow.task import attach
 

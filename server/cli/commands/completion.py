@@ -11,7 +11,7 @@ from server.cli.standard_streams import say
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the program text that makes a shell complete clarion's verbs and options.
+    """Print the completion script for a shell: verbs, options, hosts and tasks.
 
     \b
     bash: clarion completion bash > ~/.local/share/bash-completion/completions/clarion

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _TaskOrHost(TaskId):
-    """The first word is completed with tasks, the second with hosts."""
+    """Completes the first word with tasks and the second with hosts."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return (
@@ -28,27 +28,28 @@ class _TaskOrHost(TaskId):
 
 @click.command("logs")
 @click.argument("words", type=_TaskOrHost(), nargs=-1, metavar="[TASK] [HOST]")
-@click.option("-f", "--follow", is_flag=True, help="Until every host has ended, while it is written.")
-@click.option("--raw", is_flag=True, help="With a HOST that has ended: exactly the bytes, escape sequences included.")
+@click.option("-f", "--follow", is_flag=True, help="Print output while it is written, until every host has ended.")
+@click.option(
+    "--raw", is_flag=True, help="With a HOST that has ended: print the exact bytes, including escape sequences."
+)
 @with_api
 def command(api: Api, words: tuple[str, ...], follow: bool, raw: bool) -> int:
-    """Print what a task's hosts wrote, as 'host: line'; with HOST, what that one wrote. Without TASK, of the last task.
+    """Print the output of a task's hosts as 'host: line', or the output of HOST. Default: the last task.
 
-    What commands wrote to standard error goes to standard error. Without --follow it is the output of the hosts that
-    have ended.
+    Standard error of the commands goes to standard error. Without --follow only hosts that have ended are printed.
     """
     from server.cli.client.api import segment
     from server.cli.follow import logs
-    from server.cli.task_ids import find, may_be_task
+    from server.cli.task_ids import may_be_task, resolve_task
 
     if len(words) > 2:
-        raise click.UsageError("one task and one host at a time: clarion logs [TASK] [HOST]")
+        raise click.UsageError("give at most one task and one host: clarion logs [TASK] [HOST]")
     if len(words) == 1 and not may_be_task(words[0]):
         words = ("last", words[0])
     host = words[1] if len(words) == 2 else None
     if raw and (host is None or follow):
-        raise click.UsageError("--raw needs a HOST and goes without --follow; see 'clarion tasks output -f --raw'")
-    task_id = find(api, words[0] if words else "last")
+        raise click.UsageError("--raw needs a HOST and excludes --follow; see 'clarion tasks output -f --raw'")
+    task_id = resolve_task(api, words[0] if words else "last")
     if host is not None:
-        return logs.one(api, task_id, host, follow=follow, raw=raw)
-    return logs.every(api, api.get(f"tasks/{segment(task_id)}"), follow=follow)
+        return logs.print_host(api, task_id, host, follow=follow, raw=raw)
+    return logs.print_hosts(api, api.get(f"tasks/{segment(task_id)}"), follow=follow)

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @click.command("run", cls=Targeted, context_settings={"allow_interspersed_args": False})
 @task_options
-@click.option("-d", "--detach", is_flag=True, help="Do not wait: print the task's id and leave.")
-@click.option("-f", "--follow", is_flag=True, help="Show the output of the (first) host while it comes.")
-@click.option("--stream", is_flag=True, help="Show every line of every host while it comes, as 'host: line'.")
+@click.option("-d", "--detach", is_flag=True, help="Do not wait: print the task's id and exit.")
+@click.option("-f", "--follow", is_flag=True, help="Show the output of the first host while it is written.")
+@click.option("--stream", is_flag=True, help="Show every line of every host while it is written, as 'host: line'.")
 @click.option(
     "--raw",
     is_flag=True,
-    help="One host: exactly the bytes that the command writes, and nothing else. The same as -o text.",
+    help="One host: print only the exact bytes that the command writes. The same as -o text.",
 )
 @click.option(
     "-S",
     "--exit-code",
     "own_code",
     is_flag=True,
-    help="One host: exit with the command's own exit code; 128 + N after signal N; 255 where no exit code came back.",
+    help="One host: exit with the command's exit code, with 128 + N after signal N, or with 255 without an exit code.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on standard error but errors: no plan, progress or summary.")
-@click.option("--plan", "only_plan", is_flag=True, help="Show which hosts are meant, and run nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Write only errors to standard error: no plan, progress or summary.")
+@click.option("--plan", "only_plan", is_flag=True, help="Show which hosts match, and run nothing.")
 @format_option(text=True)
 @with_api
 def command(
@@ -50,9 +50,9 @@ def command(
     only_plan: bool,
     form: str,
 ) -> int:
-    """Run a command on hosts and wait for every answer.
+    """Run a command on hosts and wait for all results.
 
-    Words after -- are a program and its arguments; no shell sees them. Answers are shown as hosts end.
+    Words after -- are a program and its arguments; no shell interprets them. Results are shown as hosts end.
 
     \b
     clarion run all -- uname -a
@@ -62,11 +62,11 @@ def command(
     clarion run --stream all -- tail -n 5 -f /var/log/syslog
     """
     from server.cli.render import lists
-    from server.cli.render.preview import plan, tell_plan
+    from server.cli.render.preview import plan, print_plan
 
     _check(form, detach=detach, follow=follow, stream=stream, raw=raw, own_code=own_code)
     if only_plan:
-        return tell_plan(api, body, form)
+        return print_plan(api, body, form)
     raw = raw or form == "text"
     if raw or own_code:
         _one_host(plan(api, body, quiet=quiet or raw or form != "human"), "--exit-code" if own_code else "--raw")
@@ -82,13 +82,13 @@ def command(
                     err=True,
                 )
         else:
-            lists.one(form, task)
+            lists.print_object(form, task)
         return 0
     return _wait(api, task, form, follow=follow, stream=stream, raw=raw, own_code=own_code, quiet=quiet)
 
 
 def _check(form: str, *, detach: bool, follow: bool, stream: bool, raw: bool, own_code: bool) -> None:
-    """Raises click.UsageError for options that contradict each other."""
+    """Raise click.UsageError for options that contradict each other."""
     given = [
         name
         for name, chosen in (("--follow", follow), ("--stream", stream), ("--raw", raw or form == "text"))
@@ -97,9 +97,7 @@ def _check(form: str, *, detach: bool, follow: bool, stream: bool, raw: bool, ow
     if len(given) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} exclude each other")
     if given and (detach or form not in ("human", "text")):
-        raise click.UsageError(
-            f"{given[0]} is for people who wait; for programs there is 'clarion tasks output -f --jsonl'"
-        )
+        raise click.UsageError(f"{given[0]} prints text and waits; for programs use 'clarion tasks output -f --jsonl'")
     if own_code and detach:
         raise click.UsageError("--exit-code and --detach exclude each other")
 

@@ -23,11 +23,11 @@ def command(api: Api, form: str) -> None:
     if form == "human":
         lists.fields(_flat("", document))
     else:
-        lists.one(form, document)
+        lists.print_object(form, document)
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
-    """A number a line, called by the words that people read: `executions not started`."""
+    """Return one number per line, with the words of states, such as `executions not started`."""
     if isinstance(value, dict):
         return [
             pair

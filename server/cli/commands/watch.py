@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 @click.command("watch")
 @task_argument(default="last")
 @click.option(
-    "--stream", is_flag=True, help="Every line of every host, as 'host: line', instead of answers as hosts end."
+    "--stream", is_flag=True, help="Show every line of every host as 'host: line', instead of results as hosts end."
 )
 @format_option()
 @with_api
 def command(api: Api, task_id: str, stream: bool, form: str) -> int:
-    """Watch a task until it ends: its progress, and each answer as hosts end. Ctrl-C leaves; the task goes on."""
+    """Watch a task until it ends: its progress and each result. Ctrl-C ends only the display; the task goes on."""
     from server.cli.client.api import segment
     from server.cli.follow.task import announce, attach
     from server.cli.render.preview import command_text
 
     if stream and form != "human":
-        raise click.UsageError("--stream is for people; for programs there is 'clarion tasks output -f --jsonl'")
+        raise click.UsageError("--stream prints text; for programs use 'clarion tasks output -f --jsonl'")
     task = api.get(f"tasks/{segment(task_id)}")
     say(f"runs: {command_text(task)}", err=True)
     if stream:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, form: str) -> None:
-    """Show the name of the token that this client sends, and to which server."""
+    """Show the server and the name of the token that this client sends."""
     from server.cli.render import lists
 
     name = api.get("session")["name"]
     if form == "human":
         lists.fields([("user", str(name)), ("server", api.server), ("token from", api.token_from)])
     else:
-        lists.one(form, {"name": name, "server": api.server, "token_from": api.token_from})
+        lists.print_object(form, {"name": name, "server": api.server, "token_from": api.token_from})

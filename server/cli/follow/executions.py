@@ -1,4 +1,4 @@
-"""The executions of a task that ends little by little: each is given once, as soon as it is seen to have ended."""
+"""Finds the executions of a running task that have ended; returns each once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from server.cli.client.api import Api, Json, segment
 from server.cli.render.exit_codes import ENDED
 
 LOOK_EVERY, COST = 0.5, 10.0
-"""Seconds between two looks at a task's hosts, at least; a look that took t seconds is followed by a pause of COST * t,
-so that the lists
-of ten thousand hosts do not keep the server busy."""
+"""Minimum seconds between two requests for a task's hosts. A request that took t seconds is followed by a pause of
+COST * t, so that lists of ten thousand hosts do not keep the server busy."""
 
 
-class Rows:
-    """open: hosts that had not ended at the last look. names: host id → name, with the end of the id where several
-    hosts have that name."""
+class EndedExecutions:
+    """The ended executions of one task.
+
+    Attributes:
+        open: Rows of hosts that had not ended at the last request.
+    """
 
     def __init__(self, api: Api, task_id: str) -> None:
         self._api, self._path = api, f"tasks/{segment(task_id)}/hosts"
@@ -25,11 +27,11 @@ class Rows:
 
     @property
     def due_in(self) -> float:
-        """Seconds until the next look may be taken; 0 if it may be now."""
+        """Seconds until the next request is due; 0 if it is due now."""
         return max(0.0, self._next_at - time.monotonic())
 
     def look(self) -> list[Json]:
-        """Those that have ended and were not given before. Raises CliFailure; then nothing counts as given."""
+        """Return the executions that have ended since the last call. After a CliFailure the next call repeats them."""
         started = time.monotonic()
         found: list[Json] = []
         opened: list[Json] = []

@@ -1,21 +1,21 @@
-"""`clarion run -f`: the first host's output while it comes, then the task's end."""
+"""`clarion run -f`: prints the first host's output while it is written, then the end of the task."""
 
 from __future__ import annotations
 
 from server.cli import interrupt
 from server.cli.client.api import Api, Json, segment
 from server.cli.follow.output import follow_text
-from server.cli.follow.task import attach, cancels, wait
+from server.cli.follow.task import attach, cancel_or_detach, wait
 from server.cli.render.exit_codes import exit_code
 from server.cli.render.text import one_line
 from server.cli.standard_streams import say
 
 
 def follow_first(api: Api, task: Json) -> int:
-    """The exit code of the task. With one host nothing is printed twice; with several, what all said comes at the end
-    as always.
+    """Print the output and return the exit code of the task.
 
-    Ctrl-C asks as `attach` does; of a task that is canceled then, what all said comes too.
+    With one host nothing is printed twice. With several, all results are printed at the end, also after Ctrl-C and a
+    cancellation. Ctrl-C asks as in `attach`.
     """
     task_id = str(task["task_id"])
     try:
@@ -27,6 +27,6 @@ def follow_first(api: Api, task: Json) -> int:
             wait(api, task_id, quiet=True)
             return exit_code(api.get(f"tasks/{segment(task_id)}"))
     except KeyboardInterrupt:
-        if not cancels(api, task_id):
+        if not cancel_or_detach(api, task_id):
             return interrupt.exit_code()
     return attach(api, task, "human")

@@ -1,4 +1,4 @@
-"""One host's output while it comes, followed over reconnects until its result is there."""
+"""Prints one host's output while it is written, over reconnects, until its result arrives."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from server.cli.standard_streams import say
 from server.errors import UNAVAILABLE
 
 
-class Lines:
-    """Bytes of one stream → readable text, a line at a time."""
+class TextStream:
+    """Prints the bytes of one stream as readable text, line by line."""
 
     def __init__(self, *, err: bool) -> None:
         self._err, self._screen = err, Readable()
@@ -27,15 +27,15 @@ class Lines:
         say(self._screen.add(data), nl=False, err=self._err)
 
     def flush(self) -> None:
-        """Nothing more comes of this line."""
+        """Print the incomplete last line."""
         if rest := self._screen.end():
             say(rest, err=self._err)
         self._screen = Readable()
 
 
 def follow_text(api: Api, task_id: str, host: str) -> Json:
-    """Both streams as text, each to its own descriptor; the execution as it ended."""
-    lines = {"stdout": Lines(err=False), "stderr": Lines(err=True)}
+    """Print both streams as text, each to its own descriptor. Returns the execution as it ended."""
+    lines = {"stdout": TextStream(err=False), "stderr": TextStream(err=True)}
     for name, data in events(api, task_id, host):
         if name == "output":
             lines[data["stream"]].add(b64decode(data["base64"]))
@@ -53,7 +53,7 @@ def follow_text(api: Api, task_id: str, host: str) -> Json:
                 err=True,
             )
         elif name == "attempt":
-            say(f"attempt {data['attempt']}: its output begins anew", err=True)
+            say(f"attempt {data['attempt']}: its output starts again", err=True)
         else:
             say(outcome(data), err=True)
             for line in remarks(data):
@@ -63,13 +63,13 @@ def follow_text(api: Api, task_id: str, host: str) -> Json:
 
 
 def follow_raw(api: Api, task_id: str, host: str, stream: str) -> None:
-    """Exactly the bytes of one stream. After a gap the rest is taken from the result, which is waited for."""
+    """Print the exact bytes of one stream. After a gap, wait for the result and print the rest from it."""
     out, written, broken = sys.stdout.buffer, 0, False
     for name, data in events(api, task_id, host):
         if name == "attempt" and data["attempt"] > 1 and written:
             raise CliFailure(
                 UNAVAILABLE,
-                f"the host is tried again (attempt {data['attempt']}), and what was printed is of the attempt before",
+                f"the host is retried (attempt {data['attempt']}), but the printed output is of the previous attempt",
                 "follow it again",
             )
         if name not in ("output", "gap") or data["stream"] != stream or broken:
@@ -90,6 +90,6 @@ def follow_raw(api: Api, task_id: str, host: str, stream: str) -> None:
 
 
 def follow_lines(api: Api, task_id: str, host: str, tell: Any) -> None:
-    """Every event as an object with its name."""
+    """Call `tell` with every event as one object."""
     for name, data in events(api, task_id, host):
         tell({"event": name, **data})

@@ -1,5 +1,7 @@
-"""Every byte of one execution's output, once and in order for each stream: live while it runs, and from its result what
-live output skipped."""
+"""Yields every byte of one execution's output once, in order per stream.
+
+Output is live while the execution runs; parts that live output skipped are read from its result.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,23 @@ from typing import NamedTuple
 
 from server.cli.client.api import Api, Json, segment
 from server.cli.client.errors import CliFailure, ServerRefused, Unreachable
-from server.cli.client.outputs import Kept, Outputs
+from server.cli.client.outputs import Outputs, StoredOutput
 from server.cli.client.reconnect import AWAY_FIRST, AWAY_LIMIT, AWAY_MOST
 from server.errors import UNAVAILABLE
 
 FULL = ("too_many_viewers", "too_many_watched")
-"""Codes with which the server says that it sends the live output of no further execution."""
+"""Error codes of a server that cannot stream the live output of another execution."""
 
 
 class Piece(NamedTuple):
-    """stream: stdout or stderr."""
+    """A part of a stream, `stdout` or `stderr`."""
 
     stream: str
     data: bytes
 
 
 class Missing(NamedTuple):
-    """So many bytes are not kept anywhere."""
+    """`number` bytes of a stream are not stored anywhere; the stream has `total` bytes."""
 
     stream: str
     number: int
@@ -35,7 +37,7 @@ class Missing(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """The host is tried again: what follows is of this attempt."""
+    """The host is retried: the following parts are of this attempt."""
 
     number: int
 
@@ -44,35 +46,40 @@ Part = Piece | Missing | Attempt
 
 
 class LiveFull(CliFailure):
-    """The server sends the live output of no further execution just now."""
+    """The server cannot stream the live output of another execution at the moment."""
 
     def __init__(self) -> None:
         super().__init__(
             UNAVAILABLE,
-            "the server sends the live output of no more executions at once",
+            "the server cannot stream the live output of more executions at once",
             (
                 "try again later, or raise limits.live_output_executions and http.max_event_streams; the output "
-                "itself is kept"
+                "itself is stored"
             ),
         )
 
 
 @dataclass(slots=True)
-class Place:
-    """How far the output of one execution has been given: bytes per stream, of this attempt."""
+class Position:
+    """Position in the output of one execution: bytes of each stream of this attempt that were yielded."""
 
     attempt: int = 1
     given: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0})
 
-    def again(self, attempt: int) -> None:
-        self.attempt, self.given = attempt, {"stdout": 0, "stderr": 0}
+    def restart(self, attempt: int) -> None:
+        """Go to the beginning of an attempt."""
+        self.attempt = attempt
+        self.given = {"stdout": 0, "stderr": 0}
 
 
 def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
-    """(name, data) up to and with `end`. Connections that break are made again where they broke off, for AWAY_LIMIT
-    seconds without news.
+    """Yield name and data of every event up to `end`.
 
-    Raises CliFailure; LiveFull when the server has no place.
+    A broken connection is resumed at the last event, for up to AWAY_LIMIT seconds without an event.
+
+    Raises:
+        LiveFull: The server cannot stream another execution.
+        CliFailure: The server refused the request or was down for too long.
     """
     path = f"tasks/{segment(task_id)}/hosts/{segment(host)}/output/live"
     last, pause, heard = "", AWAY_FIRST, time.monotonic()
@@ -102,18 +109,21 @@ def events(api: Api, task_id: str, host: str) -> Iterator[tuple[str, Json]]:
         pause = min(2 * pause, AWAY_MOST)
 
 
-def live(api: Api, task_id: str, host: str, place: Place) -> Iterator[Part | Json]:
-    """Parts from `place` on, which moves with them, and at last the execution as it ended. What live output skips comes
-    after its end.
+def live(api: Api, task_id: str, host: str, place: Position) -> Iterator[Part | Json]:
+    """Yield the parts after `place` and move it, then yield the execution as it ended.
 
-    Raises CliFailure, LiveFull.
+    Output that the live stream skipped is yielded after its end.
+
+    Raises:
+        LiveFull: The server cannot stream another execution.
+        CliFailure: The server refused the request or was down for too long.
     """
     broken: set[str] = set()
     for name, data in events(api, task_id, host):
         if name == "attempt":
             if data["attempt"] != place.attempt:
                 moved = any(place.given.values())
-                place.again(data["attempt"])
+                place.restart(data["attempt"])
                 broken.clear()
                 if moved:
                     yield Attempt(place.attempt)
@@ -123,7 +133,7 @@ def live(api: Api, task_id: str, host: str, place: Place) -> Iterator[Part | Jso
             stream, piece = data["stream"], b64decode(data["base64"])
             new = place.given[stream] - data["offset"]
             if stream in broken or not 0 <= new < max(len(piece), 1):
-                # behind a gap, or given before: the rest of a gap is read from the result
+                # After a gap, or already yielded: the rest after a gap is read from the result.
                 if new < 0:
                     broken.add(stream)
                 continue
@@ -138,11 +148,11 @@ def live(api: Api, task_id: str, host: str, place: Place) -> Iterator[Part | Jso
     raise AssertionError("events end with `end`")
 
 
-def stored(outputs: Outputs, row: Json, place: Place) -> Iterator[Part]:
-    """The same of an execution that has ended, from its result."""
+def stored(outputs: Outputs, row: Json, place: Position) -> Iterator[Part]:
+    """Yield the parts after `place` of an execution that has ended, from its result."""
     if int(row.get("attempt") or 1) != place.attempt:
         moved = any(place.given.values())
-        place.again(int(row.get("attempt") or 1))
+        place.restart(int(row.get("attempt") or 1))
         if moved:
             yield Attempt(place.attempt)
     for stream in ("stdout", "stderr"):
@@ -151,8 +161,8 @@ def stored(outputs: Outputs, row: Json, place: Place) -> Iterator[Part]:
             yield from rest(kept, stream, place)
 
 
-def rest(kept: Kept, stream: str, place: Place) -> Iterator[Part]:
-    """What the result keeps of a stream beyond what was given."""
+def rest(kept: StoredOutput, stream: str, place: Position) -> Iterator[Part]:
+    """Yield the stored rest of a stream after `place`."""
     written = place.given[stream]
     tail_at = kept.total_bytes - len(kept.tail)
     if kept.head[written:]:

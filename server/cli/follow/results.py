@@ -1,9 +1,8 @@
-"""The results of a task while its hosts end, in each form of answer: nothing is held back until the last host has
-ended.
+"""Prints the results of a task while its hosts end, in each output format.
 
-Up to FEW hosts: each one's answer on standard output as it ends, those that end together and say the same as one. More
-hosts: on standard
-error each new answer, shortened, and at the end all answers on standard output, the largest group first.
+With up to FEW hosts, each result is printed to standard output as the host ends; equal results that end together are
+printed once. With more hosts, each new result is printed in short to standard error, and all results are printed to
+standard output at the end, the largest group first.
 """
 
 from __future__ import annotations
@@ -15,42 +14,46 @@ from typing import Any, Protocol
 
 from server.cli.client.api import Api, Json, segment
 from server.cli.client.outputs import Outputs
-from server.cli.client.reconnect import patient
-from server.cli.follow.executions import Rows
+from server.cli.client.reconnect import retry_while_down
+from server.cli.follow.executions import EndedExecutions
 from server.cli.render import lists, result_groups
 from server.cli.render.exit_codes import FINAL, ended
-from server.cli.render.report import GROUPS, summarize, tell, tell_groups, with_outputs
-from server.cli.render.similar import alike, key_of
+from server.cli.render.report import GROUPS, print_document, print_groups, summarize, with_outputs
+from server.cli.render.similar import group_equal, key_of
 from server.cli.render.text import count, one_line
 from server.cli.standard_streams import say
 
 FEW = 20
-"""Hosts whose answers are shown one by one."""
+"""Maximum number of hosts whose results are printed one by one."""
 FIRST, SLOWEST = 2.0, 30.0
-"""Seconds until the answers of many hosts are looked at first, and the longest time between two looks; it doubles with
-each."""
+"""Seconds until the first request for the results of many hosts, and the maximum between two requests; the pause
+doubles each time."""
 SETTLE = 0.2
-"""Seconds for which the ends of more hosts are waited for when one has ended, so that those that end together are shown
-together."""
+"""Seconds to wait for more hosts after one has ended, so that hosts that end together are shown together."""
 SHORT = 10
-"""Lines of each output that are shown of many hosts while they run."""
+"""Maximum lines of each stream that are shown while many hosts run."""
 
 
-class Shown(Protocol):
+class PartialPrinter(Protocol):
+    """Prints results of a task that goes on after the CLI ends."""
+
     def leave(self, task: Json) -> None:
-        """Show what there is of a task that goes on without us."""
+        """Print the results that have arrived."""
 
 
-class Coming(Shown, Protocol):
+class ResultPrinter(PartialPrinter, Protocol):
     def look(self, progress: Json, aside: AbstractContextManager[None]) -> float | None:
-        """Show what is new. Returns the seconds after which there is more to show although no host ends; None if there
-        is not."""
+        """Print new results.
+
+        Returns:
+            Seconds after which to call it again although no host has ended; None if that is not needed.
+        """
 
     def finish(self, task: Json) -> None:
-        """Show the rest of a task that has ended."""
+        """Print the remaining results of a task that has ended."""
 
 
-def coming(api: Api, task: Json, form: str, *, quiet: bool) -> Coming:
+def result_printer(api: Api, task: Json, form: str, *, quiet: bool) -> ResultPrinter:
     if form == "jsonl":
         return _Lines(api, task)
     if form != "human":
@@ -61,7 +64,7 @@ def coming(api: Api, task: Json, form: str, *, quiet: bool) -> Coming:
 
 
 class _Document:
-    """One document, at the end."""
+    """Prints one document at the end."""
 
     def __init__(self, api: Api, task: Json, form: str) -> None:
         self._api, self._form = api, form
@@ -70,17 +73,17 @@ class _Document:
         return None
 
     def finish(self, task: Json) -> None:
-        tell(self._api, task, self._form)
+        print_document(self._api, task, self._form)
 
     leave = finish
 
 
 class _Rows(ABC):
-    """Each execution as it ends. pending: those that have ended and are not shown yet."""
+    """Prints each execution as it ends. `pending` holds those that have ended and are not printed yet."""
 
     def __init__(self, api: Api, task: Json) -> None:
         self.task_id = str(task["task_id"])
-        self.rows, self.outputs = Rows(api, self.task_id), Outputs(api, self.task_id)
+        self.rows, self.outputs = EndedExecutions(api, self.task_id), Outputs(api, self.task_id)
         self.pending: list[Json] = []
         self._seen, self._settled_at = 0, 0.0
 
@@ -102,11 +105,10 @@ class _Rows(ABC):
 
     @abstractmethod
     def show(self) -> None:
-        """Takes each away from `pending` once it is shown: a server that breaks off in between is asked again for the
-        rest only."""
+        """Print the pending executions and remove each once it is printed, so that a failure repeats only the rest."""
 
     def finish(self, task: Json) -> None:
-        patient(self._rest, None, self.task_id)
+        retry_while_down(self._rest, None, self.task_id)
 
     def leave(self, task: Json) -> None:
         self._rest()
@@ -117,7 +119,7 @@ class _Rows(ABC):
 
 
 class _Lines(_Rows):
-    """One JSON object per host."""
+    """Prints one JSON object per host."""
 
     def show(self) -> None:
         while self.pending:
@@ -127,15 +129,15 @@ class _Lines(_Rows):
 
 
 class _Hosts(_Rows):
-    """For people, of few hosts."""
+    """Prints results of few hosts as text."""
 
     def __init__(self, api: Api, task: Json, quiet: bool) -> None:
         super().__init__(api, task)
-        self._quiet, self._twins = quiet, result_groups.Twins()
+        self._quiet, self._twins = quiet, result_groups.LookAlikes()
         self._shown: dict[str, str] = {}
 
     def show(self) -> None:
-        for same in alike(self.pending):
+        for same in group_equal(self.pending):
             key = key_of(same[0])
             result_groups.show_rows(same, self.outputs, self._twins, again=self._shown.get(key))
             self._shown.setdefault(key, one_line(str(same[0]["hostname"])))
@@ -156,7 +158,7 @@ class _Hosts(_Rows):
 
 
 class _Groups:
-    """For people, of many hosts."""
+    """Prints results of many hosts as text, in groups."""
 
     def __init__(self, api: Api, task: Json, quiet: bool) -> None:
         self._api, self._task_id, self._quiet = api, str(task["task_id"]), quiet
@@ -180,16 +182,16 @@ class _Groups:
         return None
 
     def finish(self, task: Json) -> None:
-        tell_groups(self._api, self._task_id, self._quiet)
+        print_groups(self._api, self._task_id, self._quiet)
         if not self._quiet:
             summarize(task)
 
     def leave(self, task: Json) -> None:
-        tell_groups(self._api, self._task_id, self._quiet)
+        print_groups(self._api, self._task_id, self._quiet)
 
 
 def still_open(task: Json) -> str:
-    """`2 of 5 hosts have not ended`."""
+    """Return text such as `2 of 5 hosts have not ended`."""
     open_hosts = int(task["total_hosts"]) - ended(task)
     return (
         f"{open_hosts:,} of {count(int(task['total_hosts']), 'host')} "

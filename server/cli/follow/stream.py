@@ -1,8 +1,7 @@
-"""`--stream`: every line of every host as `host: line`, while it is written.
+"""`--stream`: prints every line of every host as `host: line` while it is written.
 
-Every line of a host comes once and in order. A server sends the live output of a limited number of executions at a
-time; the others' lines
-come from their results when they end.
+Every line of a host is printed once and in order. The server streams a limited number of executions at a time; the
+lines of the others are read from their results.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from proto.readable import readable
 from server.cli import interrupt
 from server.cli.client.api import Api, Json, segment
 from server.cli.client.outputs import Outputs
-from server.cli.client.reconnect import patient
-from server.cli.follow.executions import Rows
-from server.cli.follow.output_pieces import Attempt, LiveFull, Missing, Part, Piece, Place, live, stored
-from server.cli.follow.task import WAIT, cancels
+from server.cli.client.reconnect import retry_while_down
+from server.cli.follow.executions import EndedExecutions
+from server.cli.follow.output_pieces import Attempt, LiveFull, Missing, Part, Piece, Position, live, stored
+from server.cli.follow.task import WAIT, cancel_or_detach
 from server.cli.render import result_groups
 from server.cli.render.exit_codes import FINAL, exit_code
 from server.cli.render.report import GROUPS, summarize
@@ -31,24 +30,33 @@ from server.cli.render.text import count, one_line
 from server.cli.standard_streams import say
 
 AT_ONCE = 48
-"""Executions whose live output is followed at a time. The server's own limit (`limits.live_output_executions`, 64 by
-default) is for all of its users."""
+"""Maximum number of executions that are streamed at a time. The server's own limit, `limits.live_output_executions` (64
+by default), applies to all users together."""
 WAITING = 256
-"""Messages that wait to be printed; those that read from the server wait when there are more."""
+"""Maximum number of messages that wait to be printed; the reading threads wait when there are more."""
 LOOK_UP = 0.2
-"""Seconds within which Ctrl-C is noticed while nothing is written."""
+"""Seconds within which Ctrl-C is noticed while there is no output."""
 LEAVE_WITHIN = 3.0
-"""Seconds for what has come already, when the user leaves."""
+"""Maximum seconds to print received output after the user has interrupted the CLI."""
 LONGEST = 1 << 20
 """Bytes of a line after which it is printed in parts."""
 
 
 @dataclass(slots=True)
 class _Host:
-    """row: how the execution ended, once that is known. following: its live output is being read."""
+    """One host.
+
+    Attributes:
+        name: The name before each line.
+        place: Position up to which its output is printed.
+        row: The ended execution, or None.
+        following: Whether a thread reads its live output.
+        done: Whether all its output is printed.
+        held: Incomplete last line of each stream.
+    """
 
     name: str
-    place: Place = field(default_factory=Place)
+    place: Position = field(default_factory=Position)
     row: Json | None = None
     following: bool = False
     done: bool = False
@@ -56,16 +64,16 @@ class _Host:
 
 
 def stream(api: Api, task: Json, *, quiet: bool) -> int:
-    """Until the task has ended; the exit code. Ctrl-C asks as `attach` does."""
+    """Print lines until the task has ended, and return the exit code. Ctrl-C asks as in `attach`."""
     task_id = str(task["task_id"])
-    lines = Lines(api, task_id, quiet=quiet)
+    lines = HostLines(api, task_id, quiet=quiet)
     lines.start()
     while True:
         try:
             final = lines.print_all()
             break
         except KeyboardInterrupt:
-            if not cancels(api, task_id, lines):
+            if not cancel_or_detach(api, task_id, lines):
                 return interrupt.exit_code()
     if not quiet:
         _failures(api, final)
@@ -74,7 +82,7 @@ def stream(api: Api, task: Json, *, quiet: bool) -> int:
 
 
 def _failures(api: Api, task: Json) -> None:
-    """How hosts ended that did not complete, on standard error."""
+    """Print to standard error how the hosts ended that did not complete."""
     if task["status"] == "completed":
         return
     for _, found in result_groups.pages(api, str(task["task_id"]), GROUPS, order="outliers"):
@@ -83,8 +91,8 @@ def _failures(api: Api, task: Json) -> None:
                 result_groups.show(group, None, number=False, lines=0, err=True)
 
 
-class Lines:
-    """Output of many hosts, a line at a time. prefixed: with the host's name before each."""
+class HostLines:
+    """Prints the output of many hosts line by line. `prefixed` adds the host's name to each line."""
 
     def __init__(self, api: Api, task_id: str, *, quiet: bool, prefixed: bool = True) -> None:
         self._api, self._task_id, self._quiet, self._prefixed = api, task_id, quiet, prefixed
@@ -101,10 +109,11 @@ class Lines:
         self._thread(self._scout)
 
     def print_all(self) -> Json:
-        """Print until everything is printed; the task as it ended.
+        """Print everything and return the task as it ended.
 
-        Raises KeyboardInterrupt between two lines, so that it may be called again and nothing is lost; a second Ctrl-C
-        ends at once.
+        Raises:
+            KeyboardInterrupt: After Ctrl-C or SIGTERM, between two lines, so that a further call loses nothing. A
+            second Ctrl-C raises it at once.
         """
         self._interrupted = False
         with interrupt.deferred(self._on_interrupt):
@@ -125,9 +134,8 @@ class Lines:
         self._interrupted = True
 
     def leave(self, task: Json) -> None:
-        """Print what has come by now: the output of hosts that have ended, and what is held of lines that are not
-        complete."""
-        rows = Rows(self._api, self._task_id)
+        """Print the output of hosts that have ended, and incomplete lines."""
+        rows = EndedExecutions(self._api, self._task_id)
         found = rows.look()
         self.looked(found, [])
         until = time.monotonic() + LEAVE_WITHIN
@@ -140,8 +148,7 @@ class Lines:
         for host in self._hosts.values():
             self._flush(host)
 
-    # --- in threads of their own: each puts what is to be done into the queue
-    # --------------------------------------------------
+    # Worker threads: they put functions into the queue, which the main thread calls.
 
     def _thread(self, work: Callable[..., None], *given: Any) -> None:
         def run() -> None:
@@ -153,8 +160,8 @@ class Lines:
         threading.Thread(target=run, daemon=True).start()
 
     def _scout(self) -> None:
-        """Looks which hosts run and which have ended."""
-        rows = Rows(self._api, self._task_id)
+        """Observe which hosts run and which have ended."""
+        rows = EndedExecutions(self._api, self._task_id)
         path = f"tasks/{segment(self._task_id)}/progress"
         progress = self._patient(lambda: self._api.get(path, tries=1, patient=False))
         while True:
@@ -176,9 +183,9 @@ class Lines:
             )
 
     def _patient(self, ask: Callable[[], Any]) -> Any:
-        return patient(ask, lambda text: self._queue.put(lambda: say(text, err=True)), self._task_id)
+        return retry_while_down(ask, lambda text: self._queue.put(lambda: say(text, err=True)), self._task_id)
 
-    def _follow(self, host_id: str, place: Place) -> None:
+    def _follow(self, host_id: str, place: Position) -> None:
         try:
             for part in live(self._api, self._task_id, host_id, place):
                 if isinstance(part, dict):
@@ -188,11 +195,10 @@ class Lines:
         except LiveFull:
             self._queue.put(lambda: self._left(host_id, whole=False))
 
-    # --- in the main thread
-    # ----------------------------------------------------------------------------------------------------
+    # Main thread
 
     def looked(self, found: list[Json], running: list[Json]) -> None:
-        """found: executions that have ended; running: those that run now."""
+        """Process executions that have ended, `found`, and executions that run."""
         self._name([*found, *running])
         for row in found:
             host = self._hosts[row["host_id"]]
@@ -230,7 +236,7 @@ class Lines:
             )
 
     def _left(self, host_id: str, *, whole: bool) -> None:
-        """The live output of a host has ended; whole: all of it was given. Otherwise the server has no place for it."""
+        """Process the end of a live stream. With `whole` it was complete, otherwise the server could not stream it."""
         host = self._hosts[host_id]
         host.following = False
         self._following -= 1
@@ -242,7 +248,7 @@ class Lines:
         self._fill()
 
     def _store(self, host: _Host) -> None:
-        """Print the rest of a host that has ended and is not followed."""
+        """Print the remaining output of a host that has ended and is not streamed."""
         if host.row is None or host.following or host.done:
             return
         row = host.row
@@ -251,7 +257,7 @@ class Lines:
         self._finish(host)
 
     def _patient_here(self, ask: Callable[[], list[Part]]) -> list[Part]:
-        return patient(ask, lambda text: say(text, err=True), self._task_id)
+        return retry_while_down(ask, lambda text: say(text, err=True), self._task_id)
 
     def _ended(self, task: Json) -> None:
         self._final = task
@@ -270,7 +276,7 @@ class Lines:
             say(f"{host.name}: [{count(part.number, 'byte')} of {part.total:,} of {part.stream} not kept]", err=True)
         elif isinstance(part, Attempt):
             self._flush(host)
-            say(f"{host.name}: attempt {part.number}: its output begins anew", err=True)
+            say(f"{host.name}: attempt {part.number}: its output starts again", err=True)
 
     def _lines(self, host: _Host, stream: str, data: bytes) -> None:
         shown = readable(data).split("\n")

@@ -1,4 +1,4 @@
-"""Waiting for a task: one long poll after the other, each answered when something has changed."""
+"""Waits for a task with long polls, which the server answers when something has changed."""
 
 from __future__ import annotations
 
@@ -11,48 +11,52 @@ from server.cli import interrupt
 from server.cli.client import started
 from server.cli.client.api import Api, Json, segment
 from server.cli.client.errors import CliFailure, ServerRefused
-from server.cli.client.reconnect import patient
-from server.cli.follow.results import Coming, Shown, coming, still_open
+from server.cli.client.reconnect import retry_while_down
+from server.cli.follow.results import PartialPrinter, ResultPrinter, result_printer, still_open
 from server.cli.render.exit_codes import FINAL, exit_code
-from server.cli.render.progress import meter
+from server.cli.render.progress import progress_meter
 from server.cli.standard_streams import say
 
 WAIT = 25
 EARLY, SHORTEST = 0.5, 0.05
-"""Seconds: of one long poll; an answer without news that comes sooner than EARLY is not asked for again before; the
-shortest long poll."""
+"""WAIT: seconds of one long poll. EARLY: minimum seconds between two long polls without news. SHORTEST: minimum seconds
+of a long poll."""
 
 
 def attach(api: Api, task: Json, form: str, *, quiet: bool = False) -> int:
-    """Wait until the task has ended, show what its hosts said as they end, return the exit code.
+    """Wait until the task has ended, show results as hosts end, and return the exit code.
 
-    Ctrl-C asks on a terminal whether to detach or to cancel the task; elsewhere it detaches, and the task goes on. What
-    has come by then is shown.
+    On a terminal, Ctrl-C asks whether to detach or to cancel the task. Elsewhere it detaches: the results that have
+    arrived are shown, and the task goes on.
     """
     task_id = str(task["task_id"])
     started.task(task_id, ours=False)
     if not quiet:
         announce(api, task_id)
-    shown = coming(api, task, form, quiet=quiet)
+    shown = result_printer(api, task, form, quiet=quiet)
     while True:
         try:
             if task["status"] not in FINAL:
                 wait(api, task_id, quiet=quiet, shown=shown)
-                task = patient(lambda: api.get(f"tasks/{segment(task_id)}", patient=False), None, task_id)
+                task = retry_while_down(lambda: api.get(f"tasks/{segment(task_id)}", patient=False), None, task_id)
             shown.finish(task)
             return exit_code(task)
         except KeyboardInterrupt:
-            if task["status"] in FINAL or not cancels(api, task_id, shown):
+            if task["status"] in FINAL or not cancel_or_detach(api, task_id, shown):
                 return interrupt.exit_code()
 
 
 def announce(api: Api, task_id: str) -> None:
-    """The task's id and its page, at the start."""
+    """Print the task's id and its page."""
     say(f"task {task_id} · {api.page(task_id)}", err=True)
 
 
-def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
-    """After a Ctrl-C: cancel the task, or show what has come and say how to come back to it. False: we are to leave."""
+def cancel_or_detach(api: Api, task_id: str, shown: PartialPrinter | None = None) -> bool:
+    """Handle Ctrl-C and SIGTERM: cancel the task, or show the results that have arrived and how to attach again.
+
+    Returns:
+        True if the task is being canceled; False if the CLI must end.
+    """
     if not _wanted(task_id):
         try:
             task = api.get(f"tasks/{segment(task_id)}", tries=1, patient=False)
@@ -60,7 +64,7 @@ def cancels(api: Api, task_id: str, shown: Shown | None = None) -> bool:
                 shown.leave(task)
             open_hosts = f": {still_open(task)}"
         except (CliFailure, KeyboardInterrupt):
-            # the server does not answer just now, or the user is in a hurry: how to go on is said in any case
+            # The server does not answer, or the user pressed Ctrl-C again: print how to attach in any case.
             open_hosts = ""
         say(
             (
@@ -97,27 +101,29 @@ def _on_terminal() -> bool:
 def _cancel(api: Api, task_id: str) -> None:
     try:
         api.post(f"tasks/{segment(task_id)}/cancel")
-        say("canceling; waiting for every host to say what became of it", err=True)
+        say("canceling; waiting for every host to report its end", err=True)
     except ServerRefused as refusal:
         if refusal.code != "task_finished":
             raise
 
 
-def wait(api: Api, task_id: str, *, quiet: bool, shown: Coming | None = None) -> Json:
-    """The last progress, whose status is final. A server that is away is waited for, up to AWAY_LIMIT."""
+def wait(api: Api, task_id: str, *, quiet: bool, shown: ResultPrinter | None = None) -> Json:
+    """Wait until the task has ended and return its last progress. A server that is down is tried for AWAY_LIMIT."""
     path = f"tasks/{segment(task_id)}/progress"
-    with meter(quiet) as bar:
-        progress = patient(lambda: api.get(path, tries=1, patient=False), bar.note, task_id)
+    with progress_meter(quiet) as bar:
+        progress = retry_while_down(lambda: api.get(path, tries=1, patient=False), bar.note, task_id)
         while True:
             bar.show(progress)
             if progress["status"] in FINAL:
                 return progress
             again = (
-                None if shown is None else patient(lambda now=progress: shown.look(now, bar.aside()), bar.note, task_id)  # type: ignore[misc]
+                None
+                if shown is None
+                else retry_while_down(lambda now=progress: shown.look(now, bar.aside()), bar.note, task_id)  # type: ignore[misc]
             )
             longest = WAIT if again is None else max(SHORTEST, min(WAIT, again))
             since, asked = progress["version"], time.monotonic()
-            progress = patient(
+            progress = retry_while_down(
                 lambda since=since, longest=longest: api.get(
                     path, {"wait": longest, "since": since}, timeout=WAIT + 15, tries=1, patient=False
                 ),  # type: ignore[misc]
@@ -125,4 +131,4 @@ def wait(api: Api, task_id: str, *, quiet: bool, shown: Coming | None = None) ->
                 task_id,
             )
             if progress["version"] == since and again is None and (early := EARLY - (time.monotonic() - asked)) > 0:
-                time.sleep(early)  # a server that is about to stop ends every wait at once
+                time.sleep(early)  # a server that is stopping answers every long poll at once

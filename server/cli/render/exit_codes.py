@@ -1,5 +1,4 @@
-"""What a finished task means for the exit code (section 2 row 38 of the capabilities: never 0 unless every host
-completed)."""
+"""Exit codes for finished tasks. The code is 0 only if every host completed."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ ENDED = ("completed", "failed", "timeout", "canceled", "dispatch_failed", "lost"
 
 
 def exit_code(task: dict[str, Any]) -> int:
-    """`task`: a final task as the API gives it: status, counts, total_hosts."""
+    """Return the exit code of a final task, as the API returns it."""
     status, counts = task["status"], task["counts"]
     if status == "canceled":
         return CANCELED
@@ -39,8 +38,10 @@ def exit_code(task: dict[str, Any]) -> int:
 
 
 def own_exit_code(api: Api, task_id: str, code: int) -> int:
-    """That of the command on the only host of a task; `code`, how the task ended for us, if we did not wait for its
-    end."""
+    """Return the exit code of the command on the only host of a task.
+
+    `code` is the exit code of the task; it is returned if the CLI did not wait for the end.
+    """
     if code in (INTERRUPTED, TERMINATED, UNTOLD):
         return code
     row = api.get(f"tasks/{task_id}/hosts", {"limit": 1})["items"][0]
@@ -50,12 +51,12 @@ def own_exit_code(api: Api, task_id: str, code: int) -> int:
 
 
 def ended(counted: dict[str, Any]) -> int:
-    """Executions that have ended, of a task or of its progress."""
+    """Return the number of executions that have ended, of a task or its progress."""
     return sum(int(counted["counts"].get(name, 0)) for name in ENDED)
 
 
 def summary(task: dict[str, Any]) -> str:
-    """`3 hosts: 2 completed, 1 failed`."""
+    """Return text such as `3 hosts: 2 completed, 1 failed`."""
     counts = task["counts"]
     parts = [
         f"{counts[name]:,} {word(name)}" for name in (*ENDED, "running", "dispatched", "pending") if counts.get(name)

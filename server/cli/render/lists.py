@@ -1,5 +1,4 @@
-"""Answers on standard output: tables, one JSON or YAML document, or JSON lines. Nothing is held back until a list is
-complete."""
+"""Prints tables, JSON or YAML documents, or JSON lines. Lists are printed page by page."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 headers = True
-"""Whether tables have a first line with the titles of their columns."""
+"""Whether tables have a header line."""
 
 
-def one(form: str, value: Any) -> None:
-    """One object, as a document or as a line."""
+def print_object(form: str, value: Any) -> None:
+    """Print one object, as a document or as a line."""
     if form == "yaml":
         say(_yaml(value), nl=False)
     elif form == "json":
@@ -31,11 +30,12 @@ def one(form: str, value: Any) -> None:
 
 
 def json_line(value: Any) -> None:
+    """Print an object as one line of JSON."""
     say(orjson.dumps(value))
 
 
 def document(form: str, head: Json, name: str, items: Iterable[Json]) -> None:
-    """`{…head, name: [items]}`, item by item: ten thousand hosts with their output need not fit into memory."""
+    """Print `{…head, name: [items]}` item by item, because ten thousand hosts with output may not fit into memory."""
     if form == "yaml":
         say(_yaml(head) if head else b"", nl=False)
         begun = False
@@ -53,7 +53,7 @@ def document(form: str, head: Json, name: str, items: Iterable[Json]) -> None:
 
 
 def _yaml(value: Any) -> bytes:
-    """Loaded here only: most calls need none."""
+    """Encode YAML. The library is imported here, because most calls do not need it."""
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -62,8 +62,7 @@ def _yaml(value: Any) -> bytes:
 
 
 def hosts(api: Api, selector: str, form: str) -> None:
-    """The hosts that a selector means, each as a word that means it in a selector: `names`, one per line, or `folded`,
-    on one line."""
+    """Print the hosts that match a selector, as words of a selector: `names` one per line, `folded` on one line."""
     if form == "folded":
         say(one_line(api.post("hosts/select", {"targets": [selector], "whole": True, "sample": 0})["folded"]))
         return
@@ -81,8 +80,16 @@ def listing(
     *,
     name: Callable[[Json], str] | None = None,
 ) -> None:
-    """Every page as it arrives. name: what `-o names` prints of an item. People are told when `limit` may have cut the
-    list."""
+    """Print every page as it arrives.
+
+    Args:
+        form: The output format.
+        pages: Pages of items.
+        columns: Columns of the table.
+        empty: Message for an empty list.
+        limit: Maximum number of items; a remark shows that it may have cut the list.
+        name: Returns what `-o names` prints for an item.
+    """
     if form in ("json", "yaml"):
         document(form, {}, "items", (item for page in pages for item in page))
         return
@@ -108,7 +115,7 @@ def listing(
 
 
 def fields(pairs: Iterable[tuple[str, str]]) -> None:
-    """`name  value`, aligned; pairs without a value are left out."""
+    """Print `name  value` lines, aligned. Pairs without a value are omitted."""
     shown = [(name, one_line(value)) for name, value in pairs if value not in ("", "-")]
     column = max((width(name) for name, _ in shown), default=0)
     for name, value in shown:

@@ -1,5 +1,4 @@
-"""How an execution, or a group of them, ended: one line that says each thing once, and what an operator must know
-besides."""
+"""Describes how an execution or a group of executions ended, with hints and notes."""
 
 from __future__ import annotations
 
@@ -11,13 +10,13 @@ from proto.words import HOST_OFFLINE, STATES, TASKS
 from server.cli.render.text import count, one_line
 
 _PLAIN = ("exit_nonzero", "signaled", "canceled", "canceled_before_start")
-"""Reasons that say no more than word, exit code and signal do."""
+"""Reasons that add nothing to word, exit code and signal."""
 _NO_HINT = ("exit_nonzero", "canceled", "canceled_before_start")
-"""Reasons whose hint is no help to who sees the output already."""
+"""Reasons whose hint does not help a user who sees the output."""
 
 
 def word(status: object, *, unreachable: bool = False) -> str:
-    """The word of an execution's status: `running (host offline)`. A status that this CLI does not know, as it is."""
+    """Return the word of an execution's status, such as `running (host offline)`. Unknown codes are unchanged."""
     said = STATES.get(str(status))
     text = said.word if said is not None else str(status)
     return f"{text} ({HOST_OFFLINE.word})" if unreachable else text
@@ -36,8 +35,7 @@ def signal_name(number: int) -> str:
 
 
 def outcome(ended: dict[str, Any]) -> str:
-    """`failed, exit code 3`, `timed out: the timeout of 1 s was over`, `not started: the host was offline when the
-    command was due`."""
+    """Return one line such as `failed, exit code 3` or `timed out: the timeout of 1 s was over`."""
     error = ended.get("error") or {}
     code = str(error.get("code") or "")
     parts = [word(ended["status"])]
@@ -55,7 +53,7 @@ def outcome(ended: dict[str, Any]) -> str:
 
 
 def remarks(ended: dict[str, Any]) -> Iterator[str]:
-    """`hint: …` for what went wrong, and a `note: …` for each fact of the report that changes what there is to do."""
+    """Yield `hint: …` for an error, and `note: …` for each fact of the report that needs attention."""
     error = ended.get("error") or {}
     if ended["status"] != "completed" and error and error.get("code") not in _NO_HINT:
         yield f"hint: {one_line(str(error['hint']))}"

@@ -1,4 +1,4 @@
-"""What is about to run, and where, said before it does."""
+"""Shows the command and its hosts before it runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ COMMAND_CHARS = 100
 
 
 def plan(api: Api, body: Json, *, quiet: bool = False) -> Json:
-    """`10,000 hosts (12 offline) · uname -a`, and what may not be as meant, on standard error. Returns the server's
-    preview."""
+    """Print `10,000 hosts (12 offline) · uname -a` and warnings to standard error. Returns the server's preview."""
     found = api.post("hosts/select", {"targets": body["targets"], "sample": 0})
     if quiet or found["refused"]:
-        # the server refuses it, and says why
+        # The server will refuse the request with a reason.
         return found
     offline = f" ({found['offline']:,} offline)" if found["offline"] else ""
     say(f"{count(found['count'], 'host')}{offline} · {_body_text(body)}", err=True)
@@ -27,23 +26,23 @@ def plan(api: Api, body: Json, *, quiet: bool = False) -> Json:
     return found
 
 
-def tell_plan(api: Api, body: Json, form: str) -> int:
-    """The plan instead of a run. Exit code 64 if the server would refuse it."""
+def print_plan(api: Api, body: Json, form: str) -> int:
+    """Print the plan without running anything. Returns 64 if the server would refuse it."""
     found = plan(api, body)
     if found["refused"]:
         for warning in found["warnings"]:
             say(one_line(warning["message"]), err=True)
         if not found["warnings"]:
-            say("the targets mean no host", err=True)
+            say("the targets match no host", err=True)
     if form == "human":
         say(one_line(found["folded"]) + (f" and {found['more']:,} more" if found["more"] else ""))
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)
     return USAGE if found["refused"] else 0
 
 
 def command_text(task: Json) -> str:
-    """What a task runs, on one line."""
+    """Return the command of a task on one line."""
     run = task.get("command") or {}
     return _short(
         shlex.join(run["argv"]) if run.get("argv") else str(task.get("name") or run.get("command") or "script")

@@ -1,4 +1,4 @@
-"""Live progress on standard error: a bar on a terminal, plain lines elsewhere."""
+"""Shows progress on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from server.cli.render.text import count, lasted
 from server.cli.standard_streams import say
 
 FEW = 10
-"""Hosts up to which no rate is shown."""
+"""Maximum number of hosts for which no rate is shown."""
 SHORTEST_LEFT_MS = 1000
 LINE_EVERY = 2.0
-"""Seconds between plain lines, so that ten thousand hosts do not fill a log."""
+"""Minimum seconds between two plain lines, so that ten thousand hosts do not fill a log."""
 
 
 class Meter(Protocol):
@@ -33,17 +33,17 @@ class Meter(Protocol):
     def note(self, text: str) -> None: ...
 
     def aside(self) -> AbstractContextManager[None]:
-        """While it lasts, other things may be printed."""
+        """Allow other output during the block."""
 
 
-def meter(quiet: bool) -> Meter:
+def progress_meter(quiet: bool) -> Meter:
     if quiet:
         return Silent()
     return Bar() if sys.stderr.isatty() else Lines(time.monotonic)
 
 
 class Silent:
-    """Shows no progress; what a user must know is still said."""
+    """Shows no progress, only notes."""
 
     def __enter__(self) -> Silent:
         return self
@@ -62,7 +62,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """One line when something changed, at most every LINE_EVERY seconds. `clock`: seconds, monotonic."""
+    """Prints a line after a change, at most every LINE_EVERY seconds. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -78,7 +78,7 @@ class Lines(Silent):
 
 
 class Bar:
-    """rich is loaded here only."""
+    """Shows a bar. rich is imported only here."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -118,7 +118,7 @@ class Bar:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """The bar is wiped out meanwhile: standard output may be the same terminal."""
+        """Remove the bar during the block, because standard output may be the same terminal."""
         self._progress.stop()
         try:
             yield
@@ -140,7 +140,7 @@ def _rest(progress: dict[str, Any]) -> str:
 
 
 def _pace(progress: dict[str, Any]) -> list[str]:
-    """Rate and time left, where they tell something: not of a few hosts, nor of a time too short to read."""
+    """Return rate and remaining time, but not for few hosts or a time too short to read."""
     if progress["total"] <= FEW or not progress.get("rate_per_s"):
         return []
     left = progress.get("eta_ms") or 0

@@ -1,4 +1,4 @@
-"""The end of a task; hosts that answered the same are told once, the largest group first."""
+"""Prints the results of a finished task; equal results are printed once, the largest group first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from server.cli.render.text import count
 from server.cli.standard_streams import say
 
 GROUPS = 20
-"""Told in full at the end of a run; more would be what groups are there to spare."""
+"""Maximum number of groups that are printed at the end of a run."""
 
 
-def tell(api: Api, task: Json, form: str) -> None:
-    """One document with the task and every host with its output."""
+def print_document(api: Api, task: Json, form: str) -> None:
+    """Print one document with the task and all hosts with their output."""
     task_id = str(task["task_id"])
     outputs = Outputs(api, task_id)
     lists.document(form, {"task": task}, "hosts", (with_outputs(row, outputs) for row in _rows(api, task_id)))
@@ -36,15 +36,15 @@ def with_outputs(row: Json, outputs: Outputs) -> Json:
     return row
 
 
-def tell_groups(api: Api, task_id: str, quiet: bool) -> None:
-    outputs, twins = Outputs(api, task_id), result_groups.Twins()
+def print_groups(api: Api, task_id: str, quiet: bool) -> None:
+    outputs, twins = Outputs(api, task_id), result_groups.LookAlikes()
     shown = 0
     for page, found in result_groups.pages(api, task_id, GROUPS):
         for group in found:
             result_groups.show(group, outputs, number=False, twins=twins)
         shown += len(found)
         if page["groups"] > shown >= GROUPS:
-            # said even when quiet: without it the answers would seem complete
+            # Printed even with --quiet, because the results are not complete.
             say(
                 (
                     f"{count(page['groups'] - shown, 'more group')} of answers; see them with 'clarion tasks "

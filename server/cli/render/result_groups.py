@@ -1,4 +1,4 @@
-"""Groups of equal answers as people read them."""
+"""Prints groups of equal results as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from proto.readable import look
 from server.cli.client.api import Api, Json, segment
-from server.cli.client.outputs import Kept, Outputs
+from server.cli.client.outputs import Outputs, StoredOutput
 from server.cli.render.outcome import outcome, remarks
 from server.cli.render.similar import FOLDED_CHARS, group_of, key_of
 from server.cli.render.text import count, one_line, text_lines
@@ -23,14 +23,14 @@ COLOURS = {
     "dispatch_failed": "magenta",
     "lost": "magenta",
 }
-"""Status → colour on a terminal; red for the others."""
+"""Status to colour on a terminal; all others are red."""
 STREAMS = (("stdout", "  "), ("stderr", "  stderr: "))
 REPEATED_LINES = 10
-"""An answer that has been shown before is shown again if it is not longer."""
+"""Maximum lines of a result that is printed again although an equal one was printed before."""
 
 
 def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[tuple[Json, list[Json]]]:
-    """(page, its groups), as many groups as `limit`; None for all."""
+    """Yield pages and their groups, at most `limit` groups; None means all."""
     after, left = None, limit
     while left is None or left > 0:
         asked = {
@@ -46,15 +46,20 @@ def pages(api: Api, task_id: str, limit: int | None, **query: Any) -> Iterator[t
         left = None if left is None else left - len(page["items"])
 
 
-class Twins:
-    """Finds answers that look like one that was shown, and differ from it in what cannot be seen: line ends, spaces,
-    control characters."""
+class LookAlikes:
+    """Finds results that look like an earlier one but differ in line ends, spaces or control characters."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[object, str]] = {}
 
     def remark(self, group: Json, answer: object, texts: list[str]) -> str | None:
-        """answer: equal for equal answers. texts: the lines of its outputs as they are shown."""
+        """Return a note if the result looks like a different one.
+
+        Args:
+            group: The group.
+            answer: A value that is equal for equal results.
+            texts: The printed lines of its output.
+        """
         seen = sha256(look("\n".join([outcome(group), *texts])).encode("utf-8", "surrogatepass")).hexdigest()
         other, name = self._seen.setdefault(seen, (answer, names(group)))
         if other == answer:
@@ -73,11 +78,19 @@ def show(
     lines: int | None = None,
     err: bool = False,
     so_far: bool = False,
-    twins: Twins | None = None,
+    twins: LookAlikes | None = None,
 ) -> None:
-    """outputs: where to read what the group's beginnings leave out; None: beginnings are enough. lines: the most that
-    is shown of each stream.
-    so_far: hosts of it may still be running. err: to standard error."""
+    """Print a group.
+
+    Args:
+        group: The group.
+        outputs: Fetches output beyond its beginning; None prints only the beginning.
+        number: Whether to print the number of the group.
+        lines: Maximum lines of each stream; None means all.
+        err: Print to standard error.
+        so_far: Mark that hosts of the task may still be running.
+        twins: Finds results that look alike.
+    """
     _head(group, f"#{group['number']} " if number else "", " so far" if so_far else "", err)
     texts: list[str] = []
     for stream, prefix in STREAMS:
@@ -90,11 +103,13 @@ def show(
     _tail(group, err, None if twins is None else twins.remark(group, group["number"], texts))
 
 
-def show_rows(rows: list[Json], outputs: Outputs, twins: Twins, *, again: str | None = None) -> None:
-    """Executions with the same answer, as a group. again: the name of a host whose answer, the same, has been shown:
-    long ones are not repeated."""
+def show_rows(rows: list[Json], outputs: Outputs, twins: LookAlikes, *, again: str | None = None) -> None:
+    """Print executions with the same result as a group.
+
+    `again` is the name of a host whose equal result was printed before; long results are not repeated.
+    """
     group = group_of(rows)
-    # first: should the server break off, nothing of it has been shown
+    # Fetch before printing, so that a failure prints nothing of the group.
     found = [(prefix, outputs.of(rows[0], stream)) for stream, prefix in STREAMS]
     _head(group, "", "", False)
     texts: list[str] = []
@@ -119,7 +134,7 @@ def _tail(group: Json, err: bool, twin: str | None) -> None:
 
 
 def names(group: Json) -> str:
-    """`web[001-480] (480 hosts)`."""
+    """Return text such as `web[001-480] (480 hosts)`."""
     folded = one_line(str(group["folded"]))
     if group["count"] == 1:
         return folded
@@ -144,8 +159,8 @@ def _lines(group: Json, stream: str, outputs: Outputs | None) -> Iterator[str]:
         yield from readable(outputs.fetch(group["first_host"]["host_id"], stream))
 
 
-def readable(kept: Kept) -> Iterator[str]:
-    """Lines without anything that steers a terminal; says how much is missing, and where."""
+def readable(kept: StoredOutput) -> Iterator[str]:
+    """Yield lines without terminal control characters; a line marks missing bytes."""
     yield from text_lines(kept.head)
     if kept.truncated:
         yield f"[… {count(kept.dropped, 'byte')} of {kept.total_bytes:,} not kept …]"

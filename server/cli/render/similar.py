@@ -1,4 +1,4 @@
-"""Executions that ended the same way and wrote the same, put together as the server's groups are."""
+"""Groups executions with equal results, as the server does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from server.core.selectors.fold import fold
 FOLDED_CHARS = 400
 
 
-def alike(rows: Iterable[Json]) -> list[list[Json]]:
-    """The largest first."""
+def group_equal(rows: Iterable[Json]) -> list[list[Json]]:
+    """Return groups of rows with equal results, the largest first."""
     found: dict[str, list[Json]] = {}
     for row in rows:
         found.setdefault(key_of(row), []).append(row)
@@ -22,13 +22,13 @@ def alike(rows: Iterable[Json]) -> list[list[Json]]:
 
 
 def key_of(row: Json) -> str:
-    """Equal for executions whose answers are the same."""
+    """Return a key that is equal for equal results."""
     outputs = [(row.get(stream) or {}).get("output_id") for stream in ("stdout", "stderr")]
     return json.dumps([row["status"], row.get("exit_code"), row.get("signal"), _reason(row), *outputs])
 
 
 def group_of(rows: list[Json]) -> Json:
-    """In the shape of a group of GET /tasks/{id}/groups, as far as `groups.heading` reads it."""
+    """Return the rows as a group of GET /tasks/{id}/groups, with the members that `result_groups` reads."""
     first = rows[0]
     words = said(str(first["status"]), code=_reason(first))
     folded = fold([str(row["hostname"]) for row in rows], FOLDED_CHARS)
@@ -48,7 +48,7 @@ def group_of(rows: list[Json]) -> Json:
 
 
 def _notes(rows: list[Json]) -> list[Json]:
-    """Each note once, with the number of hosts that it holds for."""
+    """Return each note once, with the number of its hosts."""
     found: dict[str, Json] = {}
     for row in rows:
         for note in row.get("notes") or []:

@@ -1,4 +1,4 @@
-"""Tables for people: aligned, and on a terminal no wider than it."""
+"""Aligned tables, on a terminal at most as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from server.cli.render.text import cut, one_line, pad, width
 
 GAP = 2
 NARROW, NARROWEST = 8, 3
-"""Widths below which cells are not cut: of columns that may be left away, and of those that are kept."""
+"""Minimum widths of cut cells: in columns that may be dropped, and in columns that are kept."""
 
 
 class Column(NamedTuple):
-    """wide: shown with -o wide only. keep: not left away where the terminal is narrow. whole: cut last."""
+    """One column.
+
+    Attributes:
+        title: The header.
+        value: Returns the cell of an item.
+        wide: Shown only with -o wide.
+        keep: Never dropped on a narrow terminal.
+        whole: Cut last.
+    """
 
     title: str
     value: Callable[[dict[str, Any]], str]
@@ -25,14 +33,14 @@ class Column(NamedTuple):
 
 
 def terminal_columns() -> int | None:
-    """Of the terminal that standard output is; None where it is none, so that files and pipes get everything."""
+    """Return the width of the terminal; None if standard output is a file or pipe, which gets full cells."""
     if not sys.stdout.isatty():
         return None
     return max(shutil.get_terminal_size((80, 24)).columns, NARROWEST)
 
 
 class Table:
-    """The widths are those of the first page of rows."""
+    """Formats rows. The first page of rows sets the column widths."""
 
     def __init__(self, columns: Sequence[Column], *, wide: bool, headers: bool) -> None:
         self._columns = [column for column in columns if wide or not column.wide]
@@ -55,7 +63,7 @@ class Table:
         return [one_line(column.value(item)) or "-" for column in self._columns]
 
     def _fit(self, room: int) -> None:
-        """Cut cells first, then leave columns away, the widest first, and cut what is to be kept at last."""
+        """Cut cells first, then drop columns, the widest first, and finally cut the columns that are kept."""
         self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROW, room)
         while self._excess(room) > 0 and (
             others := [index for index, column in enumerate(self._columns) if not column.keep]

@@ -1,4 +1,4 @@
-"""Text for people: harmless, aligned, readable."""
+"""Formats text, times and counts for terminals."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ _SPACE = re.compile("[ \t\r\n]+")
 
 
 def text_lines(output: bytes | str) -> list[str]:
-    """What a command wrote, a line each, as docs/guide/output.md says."""
+    """Split output into readable lines, as docs/guide/output.md describes."""
     text = readable(output)
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def one_line(text: str) -> str:
-    """A name or a message on one line; characters that cannot be seen stand as their number."""
+    """Put a name or message on one line; invisible characters become escapes."""
     return escaped(_SPACE.sub(" ", text).strip(" "))
 
 
 SHORT = 12
-"""Characters of an id that tables show, its last ones: ids begin with their time, so that those of one hour begin
-alike."""
+"""Number of last characters of an id that tables show. Ids begin with their time, so their beginnings are similar."""
 
 
 def short(ident: object) -> str:
@@ -32,12 +31,12 @@ def short(ident: object) -> str:
 
 
 def width(text: str) -> int:
-    """Columns on a terminal (UAX 11)."""
+    """Return the number of columns on a terminal (UAX 11)."""
     return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def cut(text: str, columns: int) -> str:
-    """At most so many columns; what is left away is marked."""
+    """Cut a text to a number of columns and mark the cut."""
     if width(text) <= columns:
         return text
     shown, room = "", columns - 1
@@ -53,12 +52,12 @@ def pad(text: str, columns: int) -> str:
 
 
 def when(ms: int | None) -> str:
-    """A time in ms since 1970 UTC, in the user's own zone."""
+    """Format milliseconds since 1970 UTC in the user's time zone."""
     return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def age(ms: float | None, now_ms: float) -> str:
-    """How long ago, in one unit: `8s`, `5m`, `3h`, `12d`."""
+    """Format an age in one unit: `8s`, `5m`, `3h`, `12d`."""
     if ms is None:
         return "-"
     seconds = max(0.0, (now_ms - ms) / 1000)

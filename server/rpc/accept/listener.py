@@ -47,7 +47,7 @@ class ListenerLimits:
     """
 
     connections: int = 15_000
-    per_address: int = 15_000
+    per_address: int = 64
     handshakes_per_second: float = 1_000.0
     burst: int = 500
     handshakes: int = 500

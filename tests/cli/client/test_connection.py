@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from server.cli.client.connection import find
+from server.cli.client.connection import locate_server
 from server.cli.client.errors import CliFailure
 from server.cli.main import cli
 from tests.cli.conftest import TOKEN, Clarion, Fake
@@ -22,14 +22,14 @@ def put(path: Path, text: str = TOKEN) -> Path:
 
 def test_defaults_find_a_server_beside_make_run(tmp_path: Path) -> None:
     put(tmp_path / "here" / "data" / "admin.token", f"{TOKEN}\n")
-    assert find(None, None, {}, tmp_path / "home", tmp_path / "here") == ("http://127.0.0.1:8440", TOKEN, True)
+    assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here") == ("http://127.0.0.1:8440", TOKEN, True)
 
 
 def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
     home = put(tmp_path / "home" / ".config" / "clarion" / "token", "cl_home")
-    assert find(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_home"
+    assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_home"
     put(tmp_path / "here" / "data" / "admin.token", "cl_here")
-    assert find(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_here"
+    assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_here"
     assert home.is_file()
 
 
@@ -37,17 +37,21 @@ def test_flags_go_before_the_environment_and_that_before_defaults(tmp_path: Path
     for name in ("flag", "variable", "data/admin.token"):
         put(tmp_path / name, f"cl_{name}")
     variables = {"CLARION_SERVER": "https://variable.example", "CLARION_TOKEN_FILE": str(tmp_path / "variable")}
-    assert find("http://flag.example/", "flag", variables, tmp_path, tmp_path) == (
+    assert locate_server("http://flag.example/", "flag", variables, tmp_path, tmp_path) == (
         "http://flag.example",
         "cl_flag",
         False,
     )
-    assert find(None, None, variables, tmp_path, tmp_path) == ("https://variable.example", "cl_variable", False)
+    assert locate_server(None, None, variables, tmp_path, tmp_path) == (
+        "https://variable.example",
+        "cl_variable",
+        False,
+    )
 
 
 def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
     with pytest.raises(CliFailure) as caught:
-        find(None, None, {}, tmp_path / "home", tmp_path / "here")
+        locate_server(None, None, {}, tmp_path / "home", tmp_path / "here")
     assert caught.value.exit_code == 77
     for part in (
         tmp_path / "here/data/admin.token",
@@ -62,7 +66,7 @@ def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_token_is_named_and_its_content_never_shown(tmp_path: Path, text: str) -> None:
     put(tmp_path / "t", text)
     with pytest.raises(CliFailure) as caught:
-        find(None, "t", {}, tmp_path, tmp_path)
+        locate_server(None, "t", {}, tmp_path, tmp_path)
     assert caught.value.exit_code == 77
     assert str(tmp_path / "t") in str(caught.value)
     assert not text.strip() or text not in str(caught.value)
@@ -73,7 +77,7 @@ def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_pat
     put(tmp_path / "data" / "admin.token")
     variables = {"CLARION_TOKEN_FILE": "gone"} if source == "variable" else {}
     with pytest.raises(CliFailure) as caught:
-        find(None, "gone" if source == "flag" else None, variables, tmp_path, tmp_path)
+        locate_server(None, "gone" if source == "flag" else None, variables, tmp_path, tmp_path)
     assert str(tmp_path / "gone") in str(caught.value)
     assert ("--token-file" if source == "flag" else "CLARION_TOKEN_FILE") in str(caught.value)
 
@@ -84,7 +88,7 @@ def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_pat
 def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path, address: str) -> None:
     put(tmp_path / "data" / "admin.token")
     with pytest.raises(CliFailure) as caught:
-        find(address, None, {}, tmp_path, tmp_path)
+        locate_server(address, None, {}, tmp_path, tmp_path)
     assert caught.value.exit_code == 64
     assert "pw" not in str(caught.value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from server.cli.client.connection import find
+from server.cli.client.connection import locate_server
 from server.cli.client.contexts import load, path_in
 from server.cli.client.errors import CliFailure
 from server.cli.main import cli
@@ -50,12 +50,13 @@ def test_what_is_written_is_read_back(home: Path) -> None:
 
 def test_a_contexts_token_goes_to_its_server_only(home: Path, token_file: Path) -> None:
     clarion("context", "set", "prod", "--server", "http://prod.example", "--token-file", str(token_file))
-    assert find(None, None, {}, home, home) == ("http://prod.example", TOKEN, False)
+    assert locate_server(None, None, {}, home, home) == ("http://prod.example", TOKEN, False)
     for server, variables in (("http://other.example", {}), (None, {"CLARION_SERVER": "http://other.example"})):
         with pytest.raises(CliFailure, match="no token"):
-            find(server, None, variables, home, home)
+            locate_server(server, None, variables, home, home)
     assert (
-        find(None, None, {"CLARION_SERVER": "http://other.example"}, home, home, "prod").server == "http://prod.example"
+        locate_server(None, None, {"CLARION_SERVER": "http://other.example"}, home, home, "prod").server
+        == "http://prod.example"
     )
 
 

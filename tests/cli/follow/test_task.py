@@ -9,7 +9,7 @@ import pytest
 
 from server.cli.client import reconnect
 from server.cli.follow import task
-from server.cli.render.progress import Bar, Lines, Silent, describe, meter
+from server.cli.render.progress import Bar, Lines, Silent, describe, progress_meter
 from tests.cli.conftest import TASK, Clarion, Fake, Seen, error, host_row, progress_json, task_json
 
 PROGRESS = f"/api/v1/tasks/{TASK}/progress"
@@ -141,10 +141,10 @@ def test_plain_lines_come_only_with_news_and_not_too_often(capsys: pytest.Captur
 
 def test_a_bar_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert isinstance(meter(quiet=False), Bar)
-    assert type(meter(quiet=True)) is Silent
+    assert isinstance(progress_meter(quiet=False), Bar)
+    assert type(progress_meter(quiet=True)) is Silent
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    assert isinstance(meter(quiet=False), Lines)
+    assert isinstance(progress_meter(quiet=False), Lines)
 
 
 def test_the_bar_takes_every_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,8 @@ async def main() -> None:
     logging.disable(logging.ERROR)
     edge = Edge(hello_timeout=600)
     async with edge.serve(
-        ListenerLimits(handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY), patience=float("inf")
+        ListenerLimits(per_address=MANY, handshakes_per_second=MANY, burst=MANY, refusals_per_minute=MANY),
+        patience=float("inf"),
     ):
         print(edge.address[1], flush=True)
         await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)

@@ -12,7 +12,7 @@ from server.cli.standard_streams import say
 
 @click.command("current")
 def command() -> None:
-    """Show which context is in use, and its server."""
+    """Show the context in use and its server."""
     from server.cli.client.contexts import load
     from server.cli.client.errors import CliFailure
     from server.errors import USAGE
@@ -24,8 +24,8 @@ def command() -> None:
         raise CliFailure(
             USAGE,
             "no context is in use",
-            "'clarion context list' shows those there are, 'clarion context use NAME' chooses one",
+            "list contexts with 'clarion context list', choose one with 'clarion context use NAME'",
         )
     say(f"{name}: {contexts.get(name, 'context current').server}")
     if os.environ.get("CLARION_SERVER") and outer is None:
-        say(f"CLARION_SERVER is set and goes before it: {os.environ['CLARION_SERVER']}", err=True)
+        say(f"CLARION_SERVER is set and overrides it: {os.environ['CLARION_SERVER']}", err=True)

@@ -13,7 +13,7 @@ from server.cli.standard_streams import say
 @click.command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=completion.contexts)
 def command(names: tuple[str, ...]) -> None:
-    """Delete contexts. Token files stay where they are."""
+    """Delete contexts. Their token files are kept."""
     from server.cli.client.contexts import load, save
 
     contexts = load(Path.home())

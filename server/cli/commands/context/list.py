@@ -31,5 +31,5 @@ def command(form: str) -> None:
         form,
         [rows] if rows else [],
         columns,
-        "no contexts; make one with 'clarion context set NAME --server URL --token-file FILE'",
+        "no contexts; create one with 'clarion context set NAME --server URL --token-file FILE'",
     )

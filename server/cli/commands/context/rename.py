@@ -14,7 +14,7 @@ from server.cli.standard_streams import say
 @click.argument("old", metavar="NAME", shell_complete=completion.contexts)
 @click.argument("new", metavar="NEW_NAME")
 def command(old: str, new: str) -> None:
-    """Give a context another name."""
+    """Rename a context."""
     from server.cli.client.contexts import NAME, load, save
 
     if not NAME.match(new):

@@ -11,10 +11,10 @@ from server.cli.standard_streams import say
 
 @click.command("set")
 @click.argument("name")
-@click.option("--server", metavar="URL", help="The server's address. Needed for a new context.")
+@click.option("--server", metavar="URL", help="The server's address. Required for a new context.")
 @click.option("--token-file", metavar="FILE", help="File that holds the token.")
 def command(name: str, server: str | None, token_file: str | None) -> None:
-    """Make a context or change one. The first one is used at once."""
+    """Create or change a context. The first context becomes the current one."""
     from server.cli.client.connection import check_address
     from server.cli.client.contexts import NAME, Context, load, save
 

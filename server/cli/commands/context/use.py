@@ -13,7 +13,7 @@ from server.cli.standard_streams import say
 @click.command("use")
 @click.argument("name", shell_complete=completion.contexts)
 def command(name: str) -> None:
-    """Use this context from now on, unless flags or environment say otherwise."""
+    """Make a context the current one. Flags and environment variables override it."""
     from server.cli.client.contexts import load, save
 
     contexts = load(Path.home())

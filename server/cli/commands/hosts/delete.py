@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, names: tuple[str, ...], form: str) -> None:
-    """Delete hosts that are offline and have nothing to do, by id or name.
+    """Delete hosts that are offline and have no open commands, by id or name.
 
-    Their results stay with their tasks. A deleted host's agent is refused until it joins again, as a new host.
+    Their results are kept with their tasks. The server refuses a deleted host's agent until it joins as a new host.
     """
     from server.cli.client.api import segment
     from server.cli.render import lists
@@ -35,4 +35,4 @@ def command(api: Api, names: tuple[str, ...], form: str) -> None:
         if form == "human":
             say(f"deleted {one_line(found['hostname'])} ({found['host_id']})")
     if form != "human":
-        lists.one(form, {"deleted": deleted})
+        lists.print_object(form, {"deleted": deleted})

@@ -44,14 +44,16 @@ def command(api: Api, hosts: str, changes: tuple[str, ...], form: str) -> None:
                 f"{labels(found.get('labels')) if found.get('labels') else 'no labels'}"
             )
     if form in ("json", "yaml"):
-        lists.one(form, done[0] if len(done) == 1 and len(named) == 1 else {"items": done})
+        lists.print_object(form, done[0] if len(done) == 1 and len(named) == 1 else {"items": done})
     elif form == "human" and len(done) > 1:
         say(f"{count(len(done), 'host')} labelled", err=True)
 
 
 def _meant(api: Api, named: list[str]) -> list[str]:
-    """Parts of addresses. One plain name goes to the server as it is; anything else is looked up first, all of it,
-    before anything changes."""
+    """Return the hosts as parts of URLs.
+
+    One plain name is sent to the server unchanged. Other targets are all resolved before the first label changes.
+    """
     from server.cli.client.api import segment
     from server.cli.client.errors import CliFailure
     from server.cli.host_arguments import is_name
@@ -71,7 +73,7 @@ def _meant(api: Api, named: list[str]) -> list[str]:
 
 
 def parse(changes: tuple[str, ...]) -> dict[str, str | None]:
-    """key → new value, or None to remove. Raises click.UsageError."""
+    """Map each key to its new value, or to None to remove it. Raises click.UsageError."""
     parsed: dict[str, str | None] = {}
     for text in changes:
         key, equals, value = text.partition("=")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def status(host: dict[str, Any]) -> str:
-    """online or offline, or why it may not connect."""
+    """Return online, offline, or why the host may not connect."""
     state = (host.get("identity") or {}).get("state")
     if state in ("revoked", "quarantined", "released"):
         return str(state)
@@ -23,7 +23,7 @@ def status(host: dict[str, Any]) -> str:
 
 
 def seen(host: dict[str, Any], now_ms: float) -> str:
-    """When it was last heard of: `now` while it is online."""
+    """Return when the server last received something from the host; `now` while it is online."""
     from server.cli.render.text import age, when
 
     if host["connected"]:
@@ -34,13 +34,13 @@ def seen(host: dict[str, Any], now_ms: float) -> str:
 
 @click.command("list")
 @click.argument("selector", nargs=-1, metavar="[SELECTOR]", shell_complete=completion.hosts)
-@click.option("--limit", type=Whole(1), metavar="N", help="The most rows that are shown. Default: all.")
+@click.option("--limit", type=Whole(1), metavar="N", help="Maximum number of rows. Default: all.")
 @format_option(hosts=True, table=True)
 @with_api
 def command(api: Api, selector: tuple[str, ...], limit: int | None, form: str) -> None:
-    """List hosts and whether they are online; with a selector, or @FILE with one a line, only those that it means.
+    """List hosts and whether they are online; with a selector, or @FILE with one per line, only those that match.
 
-    -o names and -o folded print names only, and all of them.
+    -o names and -o folded print only names, and all of them.
     """
     from server.cli.host_arguments import one_selector
     from server.cli.render import lists

@@ -35,7 +35,7 @@ def command(api: Api, host: str | None, delete: bool, form: str) -> None:
         if form in ("human", "wide"):
             say(f"deleted the lost executions of {host}")
         else:
-            lists.one(form, {"deleted": host_id})
+            lists.print_object(form, {"deleted": host_id})
         return
     pages = api.pages("orphans", {} if host_id is None else {"host": host_id})
     lists.listing(form, pages, _columns(), "no execution is lost")

@@ -27,4 +27,4 @@ def command(api: Api, host: str, form: str) -> None:
     if form == "human":
         say(f"{found['hostname']} is released: run 'clarion-agent join' on it with a new join token")
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @click.command("rename")
 @click.argument("host", shell_complete=completion.hosts)
 @click.argument("name", required=False)
-@click.option("--reset", is_flag=True, help="Call it as its agent says again.")
+@click.option("--reset", is_flag=True, help="Use the name that the agent reports again.")
 @format_option()
 @with_api
 def command(api: Api, host: str, name: str | None, reset: bool, form: str) -> None:
-    """Give a host, named by id or name, another name.
+    """Rename a host, given by id or name.
 
-    The new name goes before the one that its agent says. Tasks of before are found by both names.
+    The new name overrides the name that the agent reports. Earlier tasks are found by both names.
     """
     from server.cli.client.api import segment
     from server.cli.render import lists
@@ -33,6 +33,6 @@ def command(api: Api, host: str, name: str | None, reset: bool, form: str) -> No
         raise click.UsageError("give either a new name or --reset")
     found = api.patch(f"hosts/{segment(host)}", {"hostname": name})
     if form == "human":
-        say(f"{one_line(host)} is called {one_line(found['hostname'])} now")
+        say(f"{one_line(host)} is now called {one_line(found['hostname'])}")
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)

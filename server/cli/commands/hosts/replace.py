@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 def command(api: Api, old: str, new: str, form: str) -> None:
     """Replace the offline host OLD by the host NEW. Use it when a machine was reinstalled and has joined again.
 
-    Both are given by id or name. NEW gets OLD's labels that it has not itself, and the name that was given to OLD. OLD
-    is then meant by its id only,
-    and no selector leads to it. Its results stay.
+    Both are given by id or name. NEW gets the labels of OLD that it does not have, and the name that was given to OLD.
+    OLD is then found only by its id, and no selector matches it. Its results are kept.
     """
     from server.cli.client.api import segment
     from server.cli.render import lists
@@ -32,6 +31,6 @@ def command(api: Api, old: str, new: str, form: str) -> None:
 
     found = api.post(f"hosts/{segment(old)}/replace", {"by": new})
     if form == "human":
-        say(f"{one_line(found['hostname'])} is {found['host_id']} now")
+        say(f"{one_line(found['hostname'])} is now {found['host_id']}")
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)

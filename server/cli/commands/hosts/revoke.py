@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, host: str, form: str) -> None:
-    """Take a host's identity away: its connection is cut, its certificates are worthless."""
+    """Revoke a host's certificate and disconnect it."""
     from server.cli.client.api import segment
     from server.cli.render import lists
 
@@ -27,4 +27,4 @@ def command(api: Api, host: str, form: str) -> None:
     if form == "human":
         say(f"{found['hostname']} is revoked")
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @format_option(hosts=True)
 @with_api
 def command(api: Api, expression: tuple[str, ...], form: str) -> int:
-    """Show which hosts a selector means, before anything runs.
+    """Show which hosts match a selector, before anything runs.
 
     \b
     clarion hosts select 'web* and role=db and online'
@@ -36,7 +36,7 @@ def command(api: Api, expression: tuple[str, ...], form: str) -> int:
         {"targets": targets, "whole": form == "folded", "sample": 0 if form in ("folded", "names") else 20},
     )
     if form in ("json", "jsonl", "yaml"):
-        lists.one(form, found)
+        lists.print_object(form, found)
     elif form == "folded":
         say(one_line(found["folded"]))
     elif form == "names":

@@ -26,7 +26,7 @@ def command(api: Api, host: str, form: str) -> None:
     if form == "human":
         lists.fields(describe(found, api.now_ms))
     else:
-        lists.one(form, found)
+        lists.print_object(form, found)
 
 
 def describe(host: dict[str, Any], now_ms: float) -> list[tuple[str, str]]:

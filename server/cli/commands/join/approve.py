@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
-    """Let these hosts in: each gets its certificate when its agent asks next, within a minute."""
+    """Approve pending join requests. Each host gets its certificate when its agent asks again, within a minute."""
     from server.cli.client.api import segment
     from server.cli.render import lists
     from server.cli.render.text import one_line
@@ -31,4 +31,4 @@ def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
         elif form == "jsonl":
             lists.json_line(done[-1])
     if form in ("json", "yaml"):
-        lists.one(form, {"approved": done})
+        lists.print_object(form, {"approved": done})

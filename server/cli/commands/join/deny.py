@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
-    """Turn these hosts away; their agents give up when they ask next."""
+    """Deny pending join requests. The agents stop when they ask again."""
     from server.cli.client.api import segment
     from server.cli.render import lists
     from server.cli.render.text import one_line
@@ -31,4 +31,4 @@ def command(api: Api, request_ids: tuple[str, ...], form: str) -> None:
         elif form == "jsonl":
             lists.json_line(done[-1])
     if form in ("json", "yaml"):
-        lists.one(form, {"denied": done})
+        lists.print_object(form, {"denied": done})

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import format_option, limited, with_api
+from server.cli.options import format_option, limit_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
 
 
 @click.command("pending")
-@limited(100)
+@limit_option(100)
 @format_option(table=True)
 @with_api
 def command(api: Api, limit: int | None, form: str) -> None:
-    """List joins that wait for approval, and those decided upon that have not asked since."""
+    """List join requests that wait for approval, and decided ones whose agents have not asked again."""
     from server.cli.render import lists
     from server.cli.render.table import Column
     from server.cli.render.text import when

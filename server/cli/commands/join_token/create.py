@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     default="30m",
     show_default=True,
     metavar="TIME",
-    help="How long it is good: seconds, or a number with s, m, h or d.",
+    help="How long the token is valid: seconds, or a number with s, m, h or d.",
 )
 @click.option(
-    "--uses", default=1, show_default=True, type=Whole(1), metavar="N", help="How many hosts may join with it."
+    "--uses", default=1, show_default=True, type=Whole(1), metavar="N", help="How many hosts may join with the token."
 )
 @click.option(
     "--label",
     "labels",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A label for every host that joins with it. May be repeated.",
+    help="A label for every host that joins with the token. May be repeated.",
 )
 @click.option(
     "--network",
@@ -61,7 +61,7 @@ def command(
     replace: bool,
     form: str,
 ) -> None:
-    """Make a join token. It is shown this once: alone on standard output, so that it can be piped."""
+    """Create a join token. It is shown only this once, alone on standard output, so that it can be piped."""
     from server.cli.render import lists
     from server.cli.render.text import when
 
@@ -77,7 +77,7 @@ def command(
         },
     )
     if form != "human":
-        lists.one(form, made)
+        lists.print_object(form, made)
         return
     say(made["token"])
     say(
@@ -103,7 +103,7 @@ def seconds(text: str) -> float:
 
 
 def pairs(labels: tuple[str, ...]) -> dict[str, str]:
-    """Raises click.UsageError."""
+    """Parse KEY=VALUE texts. Raises click.UsageError."""
     found = {}
     for text in labels:
         key, equals, value = text.partition("=")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
-    """Delete join tokens. No host can join with them any more; hosts that have joined stay."""
+    """Delete join tokens. No host can join with them any more; hosts that have joined are kept."""
     from server.cli.client.api import segment
     from server.cli.render import lists
 
@@ -29,4 +29,4 @@ def command(api: Api, token_ids: tuple[str, ...], form: str) -> None:
         elif form == "jsonl":
             lists.json_line({"deleted": token_id})
     if form in ("json", "yaml"):
-        lists.one(form, {"deleted": list(token_ids)})
+        lists.print_object(form, {"deleted": list(token_ids)})

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from server.cli.options import format_option, limited, with_api
+from server.cli.options import format_option, limit_option, with_api
 
 if TYPE_CHECKING:
     from server.cli.client.api import Api
 
 
 @click.command("list")
-@limited(100)
+@limit_option(100)
 @format_option(table=True)
 @with_api
 def command(api: Api, limit: int | None, form: str) -> None:
-    """List join tokens, those out of date and used up included."""
+    """List join tokens, including expired and used ones."""
     from server.cli.render import lists
     from server.cli.render.table import Column
     from server.cli.render.text import labels, when
@@ -36,6 +36,6 @@ def command(api: Api, limit: int | None, form: str) -> None:
         form,
         api.pages("join-tokens", {}, limit),
         columns,
-        "no join tokens; make one with 'clarion join-token create'",
+        "no join tokens; create one with 'clarion join-token create'",
         limit,
     )

@@ -22,21 +22,19 @@ if TYPE_CHECKING:
     "hosts",
     multiple=True,
     metavar="A,B,C",
-    help="Only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all of them.",
+    help="Cancel only on these hosts of the task; @FILE or - for a list. May be repeated. Default: all hosts.",
     shell_complete=completion.hosts,
 )
+@click.option("--force", is_flag=True, help="Immediately mark offline hosts as lost; their processes may keep running.")
 @click.option(
-    "--force", is_flag=True, help="Give up hosts that are offline: they count as lost, and what they run may go on."
-)
-@click.option(
-    "--wait", is_flag=True, help="Wait until every host has said how it ended; exits 4 when the task is canceled."
+    "--wait", is_flag=True, help="Wait until every host has reported its end; exit code 4 if the task is canceled."
 )
 @format_option()
 @with_api
 def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: bool, form: str) -> int:
     """Cancel a pending or running task, or some of its hosts.
 
-    This is a request: the task ends when the processes on its hosts are known to be dead.
+    This is a request: the task ends when the agents confirm that its processes have ended.
     """
     from server.cli.client.api import segment
     from server.cli.follow.task import attach
@@ -56,5 +54,5 @@ def command(api: Api, task_id: str, hosts: tuple[str, ...], force: bool, wait: b
         end = f" {task_word(task['status'])}" if task["status"] in FINAL else f"{what} being canceled"
         say(f"task {task['task_id']}{end}")
     else:
-        lists.one(form, task)
+        lists.print_object(form, task)
     return 0

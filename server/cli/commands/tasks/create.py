@@ -28,4 +28,4 @@ def command(api: Api, body: dict[str, Any], key: str | None, form: str) -> None:
         say(task["task_id"])
         say(f"pending; start it with 'clarion tasks start {task['task_id']}'", err=True)
     else:
-        lists.one(form, task)
+        lists.print_object(form, task)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @format_option()
 @with_api
 def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:
-    """Delete tasks that have ended, with what their hosts said."""
+    """Delete tasks that have ended, with their results."""
     from server.cli.client.api import segment
     from server.cli.render import lists
 
@@ -30,4 +30,4 @@ def command(api: Api, task_ids: tuple[str, ...], form: str) -> None:
         elif form == "jsonl":
             lists.json_line({"deleted": task_id})
     if form in ("json", "yaml"):
-        lists.one(form, {"deleted": list(task_ids)})
+        lists.print_object(form, {"deleted": list(task_ids)})

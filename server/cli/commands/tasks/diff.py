@@ -27,9 +27,9 @@ GROUPS = 10
 @format_option()
 @with_api
 def command(api: Api, task_id: str, group: int | None, against: int | None, stream: str, form: str) -> None:
-    """Show how the answers of a group differ from those of the largest one.
+    """Show how the results of a group differ from those of the largest group.
 
-    Without a number every other group is compared, at most ten.
+    Without a number, up to ten other groups are compared.
     """
     from server.cli.client.api import segment
     from server.cli.render import lists, result_groups
@@ -44,7 +44,7 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
         wanted = [one["number"] for one in listed if one["number"] != base][:GROUPS]
     found = [api.get(f"tasks/{segment(task_id)}/groups/{number}/diff", query) for number in wanted]
     if form in ("json", "yaml"):
-        lists.one(form, {"items": found})
+        lists.print_object(form, {"items": found})
         return
     for diff in found:
         if form == "jsonl":
@@ -60,15 +60,15 @@ def command(api: Api, task_id: str, group: int | None, against: int | None, stre
             )
         )
         if diff.get("difference"):
-            say(f"  they look the same and differ in {diff['difference']}")
+            say(f"  they look the same but differ in {diff['difference']}")
         if diff.get("exact"):
             say(
-                "  lines that look the same are written with every byte visible: \\r is a carriage return, \\t "
+                "  lines that look the same are shown with every byte visible: \\r is a carriage return, \\t "
                 "a tab, \\\\ a backslash"
             )
         for line in text_lines(diff["diff"]):
             say(click.style(line, fg={"+": "green", "-": "red", "@": "cyan"}.get(line[:1])))
         if not diff["complete"]:
-            say("  [not everything is compared or shown]")
+            say("  [only a part is compared or shown]")
     if not found and form == "human":
-        say("all hosts that have ended gave the same answer", err=True)
+        say("all hosts that have ended have the same result", err=True)

@@ -17,25 +17,29 @@ if TYPE_CHECKING:
 
 @click.command("groups")
 @task_argument()
-@click.option("--outliers", is_flag=True, help="What did not complete first, the rarest first. Default: largest first.")
+@click.option(
+    "--outliers",
+    is_flag=True,
+    help="Show results that did not complete first, the rarest first. Default: largest first.",
+)
 @click.option(
     "--where",
     metavar="EXPR",
-    help="Only answers for which this holds, such as \"exit_code!=0 and text contains 'disk full'\".",
+    help="Show only results that match, such as \"exit_code!=0 and text contains 'disk full'\".",
 )
 @click.option(
     "--lines", type=Whole(0), default=10, show_default=True, metavar="N", help="Lines of each output to show."
 )
-@click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="At most so many groups.")
-@click.option("--all", "everything", is_flag=True, help="Every group, whatever --limit says.")
+@click.option("--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="Maximum number of groups.")
+@click.option("--all", "everything", is_flag=True, help="Show all groups and ignore --limit.")
 @format_option(hosts=True)
 @with_api
 def command(
     api: Api, task_id: str, outliers: bool, where: str | None, lines: int, limit: int, everything: bool, form: str
 ) -> None:
-    """Show what a task's hosts answered, equal answers together.
+    """Show the results of a task, equal results grouped.
 
-    --format names and folded print the hosts of these groups only.
+    --format names and folded print only the hosts of these groups.
     """
     from server.cli.render import lists, result_groups
     from server.cli.render.text import count
@@ -46,7 +50,7 @@ def command(
         lists.document(form, {}, "items", (group for _, items in found for group in items))
         return
     shown = total = 0
-    twins = result_groups.Twins()
+    twins = result_groups.LookAlikes()
     for page, items in found:
         shown, total = shown + len(items), page["groups"]
         for group in items:

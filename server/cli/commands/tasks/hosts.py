@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @click.option(
     "--status",
     metavar="WORD[,WORD]",
-    help="Only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.",
+    help="Show only these: waiting, sent, running, completed, failed, 'timed out', canceled, 'not started', lost.",
     shell_complete=completion.states,
 )
-@click.option("--limit", type=Whole(1), metavar="N", help="At most so many rows. Default: all.")
+@click.option("--limit", type=Whole(1), metavar="N", help="Maximum number of rows. Default: all.")
 @format_option(table=True, names=True)
 @with_api
 def command(api: Api, task_id: str, status: str | None, limit: int | None, form: str) -> None:
-    """List what happened on each host of a task."""
+    """List the state and result of each host of a task."""
     from server.cli.client.api import segment
     from server.cli.render import lists
     from server.cli.render.outcome import word
@@ -56,7 +56,7 @@ def command(api: Api, task_id: str, status: str | None, limit: int | None, form:
         form,
         pages,
         columns,
-        "no hosts of the task are like that" if status else "the task has no hosts",
+        "no hosts of the task have this status" if status else "the task has no hosts",
         limit,
         name=lambda item: str(item["hostname"]),
     )
@@ -69,7 +69,7 @@ def _exit(item: dict[str, Any]) -> str:
 
 
 def _size(item: dict[str, Any], stream: str) -> str:
-    """Bytes; an asterisk where not all of them are kept, a question mark where nobody can say any more."""
+    """Return the bytes of a stream: `*` means that a part is not stored, `?` that the size is unknown."""
     output = item.get(stream)
     if not output:
         return "0"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from server.cli import completion
-from server.cli.options import format_option, limited, with_api
+from server.cli.options import format_option, limit_option, with_api
 from server.cli.param_types import Moment
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DEFAULT = 50
 @click.option(
     "--status",
     metavar="WORD[,WORD]",
-    help="Only these: waiting, running, completed, failed, canceled, 'timed out'.",
+    help="Show only these: waiting, running, completed, failed, canceled, 'timed out'.",
     shell_complete=completion.task_states,
 )
 @click.option(
@@ -29,28 +29,33 @@ DEFAULT = 50
     "since",
     type=Moment(),
     metavar="TIME",
-    help="Created then or later: 90m, 1h, 7d ago; 2026-03-01 or '2026-03-01 14:00', local; today; RFC 3339.",
+    help="Created at or after this: 90m, 1h, 7d ago; 2026-03-01 or '2026-03-01 14:00', local; today; RFC 3339.",
 )
-@click.option("--until", "--before", "until", type=Moment(), metavar="TIME", help="Created before then.")
+@click.option("--until", "--before", "until", type=Moment(), metavar="TIME", help="Created before this.")
 @click.option(
-    "--host", metavar="NAME", help="Only tasks that have this host, by name or id.", shell_complete=completion.hosts
+    "--host",
+    metavar="NAME",
+    help="Show only tasks that have this host, by name or id.",
+    shell_complete=completion.hosts,
 )
 @click.option(
     "--command",
     "command_",
     metavar="PATTERN",
-    help="Only tasks whose command or name is so; with * and ?, such as 'apt*'.",
+    help="Show only tasks whose command or name matches; with * and ?, such as 'apt*'.",
 )
-@click.option("--name", metavar="NAME[*]", help="The name, or with * at the end its beginning.")
-@click.option("--type", "type_", metavar="WORD", help="Only tasks of this type.")
-@click.option("--creator", metavar="NAME", help="Only tasks created with the token of this name.")
-@limited(DEFAULT)
+@click.option(
+    "--name", metavar="NAME[*]", help="Show only tasks with this name; with * at the end, names that begin so."
+)
+@click.option("--type", "type_", metavar="WORD", help="Show only tasks of this type.")
+@click.option("--creator", metavar="NAME", help="Show only tasks created with the token of this name.")
+@limit_option(DEFAULT)
 @format_option(table=True, names=True)
 @with_api
 def command(
     api: Api, form: str, limit: int | None, type_: str | None, command_: str | None, **filters: str | None
 ) -> None:
-    """List tasks, newest first. The end of an id is enough to name a task; -o wide and -o names give whole ids."""
+    """List tasks, newest first. The end of an id is enough to name a task; -o wide and -o names show complete ids."""
     from server.cli.render import lists
     from server.cli.render.outcome import task_word
     from server.cli.render.table import Column

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 @task_argument()
 @click.argument("host", shell_complete=completion.hosts)
 @click.option("--stream", type=click.Choice(["stdout", "stderr"]), default="stdout", show_default=True)
-@click.option("--raw", is_flag=True, help="The exact bytes, escape sequences included.")
+@click.option("--raw", is_flag=True, help="Print the exact bytes, including escape sequences.")
 @click.option(
     "-f",
     "--follow",
     is_flag=True,
-    help="While it runs: both streams as they come; with --raw the one of --stream, with --jsonl every event.",
+    help="Print both streams while they are written; with --raw only --stream, with --jsonl every event.",
 )
 @format_option()
 @with_api
 def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: bool, form: str) -> None:
-    """Print what a command wrote on one host.
+    """Print the output of a command on one host.
 
-    Escape sequences are left out unless --raw is given. Where not everything is kept, it says so.
+    Escape sequences are removed unless --raw is given. A line marks a part that is not stored.
     """
     from server.cli.client.outputs import Outputs
     from server.cli.render import lists
@@ -44,7 +44,7 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: b
         from server.cli.follow import output
 
         if form in ("json", "yaml"):
-            raise click.UsageError("--follow has no one JSON document to give; use --jsonl")
+            raise click.UsageError("--follow cannot print one JSON document; use --jsonl")
         if form == "jsonl":
             output.follow_lines(api, task_id, host, lists.json_line)
         elif raw:
@@ -54,7 +54,7 @@ def command(api: Api, task_id: str, host: str, stream: str, raw: bool, follow: b
         return
     kept = Outputs(api, task_id).fetch(host, stream)
     if form != "human":
-        lists.one(form, {"task_id": task_id, "host": host, "stream": stream, **kept.as_json()})
+        lists.print_object(form, {"task_id": task_id, "host": host, "stream": stream, **kept.as_json()})
     elif raw:
         say(kept.head + kept.tail, nl=False)
         if kept.truncated:

@@ -30,4 +30,4 @@ def command(api: Api, task_id: str, follow: bool, form: str) -> None:
     if form == "human":
         say(describe(progress))
     else:
-        lists.one(form, progress)
+        lists.print_object(form, progress)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "hosts",
     multiple=True,
     metavar="A,B,C",
-    help="Only these hosts of the task; @FILE or - for a list. May be repeated.",
+    help="Run only on these hosts of the task; @FILE or - for a list. May be repeated.",
     shell_complete=completion.hosts,
 )
 @click.option("--name", metavar="TEXT", help="The new task's name. Default: the old one's.")
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--idempotency-key",
     metavar="TEXT",
-    help="The same key with the same request makes one task, however often it is sent.",
+    help="Requests with the same key and content create one task, however often they are sent.",
 )
 @format_option()
 @with_api
@@ -56,7 +56,7 @@ def command(
     idempotency_key: str | None,
     form: str,
 ) -> int:
-    """Run a task that has ended again, as a new task, on some of its hosts."""
+    """Run an ended task again on some of its hosts. This creates a new task."""
     from server.cli.client.api import segment
     from server.cli.follow.task import attach
     from server.cli.host_arguments import names
@@ -82,5 +82,5 @@ def command(
     if form == "human":
         say(task["task_id"])
     else:
-        lists.one(form, task)
+        lists.print_object(form, task)
     return 0

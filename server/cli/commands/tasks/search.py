@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("search")
 @task_argument()
 @click.argument("text")
-@click.option("-i", "--ignore-case", is_flag=True, help="Take a to z and A to Z for the same.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Treat a to z and A to Z as equal.")
 @format_option()
 @with_api
 def command(api: Api, task_id: str, text: str, ignore_case: bool, form: str) -> int:
@@ -42,7 +42,7 @@ def command(api: Api, task_id: str, text: str, ignore_case: bool, form: str) -> 
         if after is None:
             break
     if form in ("json", "yaml"):
-        lists.one(form, {"items": hits})
+        lists.print_object(form, {"items": hits})
     if not hits:
         say("not found", err=True)
     return 0 if hits else FAILED

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @click.option(
     "--wait",
     is_flag=True,
-    help="Attach: wait until it has ended, then show what every host said, as 'clarion run' does.",
+    help="Attach: wait until the task has ended and show all results, as 'clarion run' does.",
 )
 @format_option()
 @with_api
 def command(api: Api, task_id: str, wait: bool, form: str) -> int:
-    """Show one task: what ran, where, as which user, and how it went. --wait attaches to it."""
+    """Show one task: command, hosts, user and result. --wait attaches to it."""
     from server.cli.client.api import segment
     from server.cli.follow.task import attach
     from server.cli.render import lists
@@ -35,7 +35,7 @@ def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     if form == "human":
         lists.fields(describe(task, api))
     else:
-        lists.one(form, task)
+        lists.print_object(form, task)
     return 0
 
 
@@ -114,5 +114,5 @@ def _arguments(run: dict[str, Any]) -> str:
 
 
 def _names(values: object) -> str:
-    """Names only: values may be secrets."""
+    """Return only the names, because values may be secrets."""
     return ", ".join(sorted(values)) if isinstance(values, dict) else ""

@@ -32,5 +32,5 @@ def command(api: Api, task_id: str, wait: bool, form: str) -> int:
     if form == "human":
         say(f"task {task['task_id']} {task_word(task['status'])}")
     else:
-        lists.one(form, task)
+        lists.print_object(form, task)
     return 0
