@@ -1,4 +1,4 @@
-"""The door: never waits, carries out acts only after their commit, slices fan-outs, keeps deadlines."""
+"""The conductor never waits, carries out acts after their commit, slices fan-outs and handles deadlines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Clock:
 
 
 class Queue:
-    """A writer whose commits happen when the test says so."""
+    """A writer that commits when the test says so."""
 
     lags = False
 
@@ -66,7 +66,7 @@ class Queue:
 
 
 class Seen:
-    """Outboxes and the page at once."""
+    """Receives what goes to the sessions and to the display."""
 
     def __init__(self) -> None:
         self.acts: list[object] = []
@@ -198,7 +198,7 @@ async def test_nothing_is_queued_after_the_end(autojump_clock: trio.testing.Mock
 
 
 class Orders(Queue):
-    """Keeps what each unit has to do with."""
+    """Records the order of each unit."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A store in memory that believes nothing: it checks every save against what it held before."""
+"""A store in memory that checks every save against what it had before, and random histories of the engine."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ TASK_REACHABLE |= {(old, new) for old, middle in TASK_REACHABLE for start, new i
 
 
 def task(task_id: str, hosts: tuple[str, ...], **how: object) -> Task:
-    """how: further fields."""
+    """Return a pending task for these hosts; `how` sets further fields."""
     counts = (len(hosts), *[0] * (len(ExecutionStatus) - 1))
     return Task(task_id, "t", "", "command", TaskStatus.PENDING, "me", 0, 0, "all", hosts, counts=counts, **how)  # type: ignore[arg-type]
 
 
 class Shadow:
-    """Rows and tasks as a database would hold them after each call's effects."""
+    """Rows and tasks as a database would have them after each call's effects."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], Execution] = {}
@@ -159,7 +159,7 @@ REASONS = ("busy", "expired", "canceled_before_start", "refused", "unknown")
 
 
 class History:
-    """One random history: operators, agents and the clock doing anything at any moment, sensible or not."""
+    """One random history: operators, agents and the clock act at any moment, sensibly or not."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -205,7 +205,7 @@ class History:
             assert oldest == min(self.waits.values(), default=None)
 
     def restart(self) -> None:
-        """The server dies and comes back with what the store holds."""
+        """Kill the server and start another one with what the store has."""
         shadow, self.waits, self.loading = self.shadow, None, True
         self.engine = Engine(self.limits, self.random.random, 2)
         task_counts = Counter(held.status for held in shadow.tasks.values())

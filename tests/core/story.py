@@ -1,4 +1,4 @@
-"""An engine told a story: events in, effects kept, a store that checks, a clock turned by hand."""
+"""An engine with a checking store and a manual clock, for tests that tell one story."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ JOURNAL = "journal-1"
 
 
 class Story:
-    """An engine, a store that checks, and a clock turned by hand."""
+    """An engine with a checking store and a manual clock."""
 
     def __init__(self, limits: EngineLimits | None = None) -> None:
         self.limits = limits
         self.engine, self.shadow, self.now = Engine(limits), Shadow(), Now(0.0, 1_000)
         self.last: list[Act] = []
-        self.departs = True
-        """The store commits at once."""
+        self.commits_at_once = True
+        """False: the store commits nothing, so no dispatch can be sent."""
 
-    def tell(self, *events: Event) -> list[Act]:
+    def handle(self, *events: Event) -> list[Act]:
         effects = self.engine.handle(events, self.now)
         self.shadow.apply(effects)
-        effects.send_time.at = self.now.mono if self.departs else None
+        effects.send_time.at = self.now.mono if self.commits_at_once else None
         self.last = effects.acts
         return self.last
 
-    def later(self, seconds: float) -> list[Act]:
+    def advance(self, seconds: float) -> list[Act]:
         self.now = Now(self.now.mono + seconds, self.now.wall_ms + int(seconds * 1000))
-        return self.tell(Tick())
+        return self.handle(Tick())
 
-    def come(
+    def connect(
         self,
         *hosts: str,
         slots: int = 16,
@@ -58,21 +58,21 @@ class Story:
         entries: Sequence[JournalEntry] = (),
         session: int = 1,
     ) -> list[Act]:
-        return self.tell(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
+        return self.handle(*[HostConnected(host, session, journal, slots, 0, entries) for host in hosts])
 
     def create(self, *hosts: str, number: int = 1, command_ms: int = 60_000, **how: object) -> Task:
-        """how: fields of the Task."""
+        """Create a task with one command; `how` sets fields of the task."""
         made = task(f"t{number}", hosts, **how)
         command = Command(
             f"c{number}", made.task_id, command="true", timeout_ms=command_ms, grace_ms=5_000, start_within_ms=10_000
         )
         self.shadow.create(made, command)
-        self.tell(TaskCreated(made, command))
+        self.handle(TaskCreated(made, command))
         return made
 
     def run(self, *hosts: str, number: int = 1, **how: object) -> list[Act]:
         self.create(*hosts, number=number, **how)  # type: ignore[arg-type]
-        return self.tell(TaskStarted(f"t{number}"))
+        return self.handle(TaskStarted(f"t{number}"))
 
     def row(self, host: str, number: int = 1) -> Execution:
         return self.shadow.rows[f"c{number}", host]
@@ -83,7 +83,7 @@ class Story:
     def result(
         self, host: str, outcome: Outcome = Outcome.COMPLETED, number: int = 1, attempt: int = 1, **more: object
     ) -> list[Act]:
-        return self.tell(Result(host, f"c{number}", attempt, outcome, **more))  # type: ignore[arg-type]
+        return self.handle(Result(host, f"c{number}", attempt, outcome, **more))  # type: ignore[arg-type]
 
 
 def kinds(acts: Sequence[Act], kind: type) -> list[Act]:
@@ -91,12 +91,12 @@ def kinds(acts: Sequence[Act], kind: type) -> list[Act]:
 
 
 def reload(story: Story, *hosts: str, number: int = 1) -> Story:
-    """Another engine over what the store holds."""
+    """Return the story of another engine that starts with what the store has."""
     later = Story(story.limits)
     later.shadow = story.shadow
     later.now = Now(5.0, story.now.wall_ms + 5_000)
     later.engine.begin_grace(later.now)
-    later.tell(*[HostLoaded(host, 256) for host in hosts])
+    later.handle(*[HostLoaded(host, 256) for host in hosts])
     held = story.shadow.tasks[f"t{number}"]
     rows = [
         row.snapshot()
@@ -106,5 +106,5 @@ def reload(story: Story, *hosts: str, number: int = 1) -> Story:
     untouched = held.status is T.PENDING and held.counts[E.PENDING] == held.total_hosts
     later.engine.load_counts({held.status: 1}, {E.PENDING: held.total_hosts})
     command = Command(f"c{number}", held.task_id, command="true", timeout_ms=60_000)
-    later.tell(TaskLoaded(replace(held, targets=hosts), command, [] if untouched else rows))
+    later.handle(TaskLoaded(replace(held, targets=hosts), command, [] if untouched else rows))
     return later

@@ -1,5 +1,4 @@
-"""Random histories: whatever happens in whatever order, no illegal step, and counters that equal the rows after every
-call."""
+"""Random histories: no order of events causes an illegal step, and counters equal the rows after every call."""
 
 from __future__ import annotations
 
@@ -19,7 +18,11 @@ CHUNK = 1_000
 
 
 def play(seeds: range) -> int:
-    """The number of steps taken. Raises AssertionError with the one command that repeats the history."""
+    """Play one history and return the number of its steps.
+
+    Raises:
+        AssertionError: A rule is broken. The text has the command that repeats the history.
+    """
     steps = 0
     for seed in seeds:
         history = History(seed)
@@ -34,7 +37,7 @@ def play(seeds: range) -> int:
 
 @pytest.mark.timeout(900)
 def test_random_histories_break_no_rule() -> None:
-    """In processes of their own: all cores help, and the measurement of coverage does not hold them up."""
+    """The histories run in other processes: they use all cores, and measuring coverage does not slow them."""
     print(f"HISTORIES={HISTORIES} SEED={SEED}")
     chunks = [range(first, min(first + CHUNK, SEED + HISTORIES)) for first in range(SEED, SEED + HISTORIES, CHUNK)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
@@ -47,7 +50,7 @@ def test_a_few_histories_run_in_this_process_for_coverage() -> None:
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + 300))
 def test_every_history_can_be_ended(seed: int) -> None:
-    """Cancel everything, let agents answer and time pass: nothing stays open (nothing can be stuck)."""
+    """After a cancel of everything, the agents' answers and enough time, nothing is open."""
     history = History(seed)
     for _ in range(25):
         history.step()

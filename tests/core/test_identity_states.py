@@ -1,4 +1,4 @@
-"""The states of a host's identity and of a join that waits."""
+"""The states of a host's identity and of a join request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every status that is not final, the deadline that ends it, and that it does when nobody ever says another word."""
+"""Every open status has a deadline that ends it, also if no further message arrives."""
 
 from __future__ import annotations
 
@@ -20,63 +20,63 @@ def parked(story: Story) -> None:
 
 
 def paused(story: Story) -> None:
-    story.come("a")
+    story.connect("a")
     story.run("a", retry=Retry(2, ("busy",), 10_000, 10_000))
-    story.tell(Rejected("a", "c1", 1, "busy"), HostDisconnected("a", 1))
+    story.handle(Rejected("a", "c1", 1, "busy"), HostDisconnected("a", 1))
 
 
 def sent(story: Story) -> None:
-    story.come("a")
+    story.connect("a")
     story.run("a")
 
 
 def accepted(story: Story) -> None:
     sent(story)
-    story.tell(Accepted("a", "c1", 1))
+    story.handle(Accepted("a", "c1", 1))
 
 
 def running(story: Story) -> None:
     sent(story)
-    story.tell(Started("a", "c1", 1, 7, 7))
+    story.handle(Started("a", "c1", 1, 7, 7))
 
 
 def away(story: Story) -> None:
     running(story)
-    story.tell(HostDisconnected("a", 1))
+    story.handle(HostDisconnected("a", 1))
 
 
 def asked(story: Story) -> None:
     running(story)
-    story.tell(TaskCanceled("t1"))
+    story.handle(TaskCanceled("t1"))
 
 
 def in_doubt(story: Story) -> None:
     running(story)
-    story.come("a", session=2)
+    story.connect("a", session=2)
 
 
 def overdue_task(story: Story) -> None:
-    story.come("a")
+    story.connect("a")
     story.run("a", timeout_ms=5_000)
 
 
 def behind_others(story: Story) -> None:
-    story.come("a", slots=1)
+    story.connect("a", slots=1)
     story.run("a", number=2)
-    story.tell(Accepted("a", "c2", 1))
+    story.handle(Accepted("a", "c2", 1))
     story.run("a")
 
 
 def endless_and_away(story: Story) -> None:
-    story.come("a")
+    story.connect("a")
     story.run("a", command_ms=0)
-    story.tell(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1))
+    story.handle(Started("a", "c1", 1, 7, 7), HostDisconnected("a", 1))
 
 
 def endless_and_canceled(story: Story) -> None:
-    story.come("a")
+    story.connect("a")
     story.run("a", command_ms=0)
-    story.tell(Started("a", "c1", 1, 7, 7), TaskCanceled("t1"))
+    story.handle(Started("a", "c1", 1, 7, 7), TaskCanceled("t1"))
 
 
 def waited_for_after_a_restart(story: Story) -> None:
@@ -105,11 +105,11 @@ def asked_before_a_restart(story: Story) -> None:
 
 
 def become(story: Story, later: Story) -> None:
-    """From here on the server that was started after it."""
+    """Continue this story with the server that was started later."""
     story.engine, story.now = later.engine, later.now
 
 
-# What is open, what ends it, and as what.
+# The open status, the deadline that ends it, and the final status.
 CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionStatus]] = [
     (parked, E.PENDING, "wait_for", "expired", E.DISPATCH_FAILED),
     (paused, E.PENDING, "the pause before the next attempt", "offline", E.DISPATCH_FAILED),
@@ -144,7 +144,7 @@ def test_every_open_execution_has_a_deadline_that_ends_it(
     while not story.row("a").status.final:
         due = story.engine.next_deadline()
         assert due is not None, f"nothing ends it; {deadline} should"
-        story.later(due - story.now.mono)
+        story.advance(due - story.now.mono)
         steps += 1
         assert steps < 20, "it is put off for ever"
     assert (story.row("a").status, story.row("a").error_code) == (end, code)
@@ -157,9 +157,9 @@ def test_every_open_status_is_covered() -> None:
 
 def test_only_a_command_without_timeout_on_an_online_host_has_no_deadline() -> None:
     story = Story(LIMITS)
-    story.come("a")
+    story.connect("a")
     story.run("a", command_ms=0)
-    story.tell(Started("a", "c1", 1, 7, 7))
+    story.handle(Started("a", "c1", 1, 7, 7))
     assert story.engine.next_deadline() is None and story.row("a").status is E.RUNNING
 
 
@@ -167,5 +167,5 @@ def test_only_a_task_that_was_not_started_waits_for_an_operator() -> None:
     story = Story(LIMITS)
     story.create("a")
     assert story.engine.next_deadline() is None and story.task().status is T.PENDING
-    story.tell(TaskCanceled("t1"))
+    story.handle(TaskCanceled("t1"))
     assert story.task().status.final and {status for status in TaskStatus if not status.final} == {T.PENDING, T.RUNNING}

@@ -1,4 +1,4 @@
-"""Ids, outputs and deadlines."""
+"""Ids, outputs, deadlines and other small parts."""
 
 from __future__ import annotations
 

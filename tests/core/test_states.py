@@ -1,4 +1,4 @@
-"""The tables, every cell of them."""
+"""The transition tables, cell by cell."""
 
 from __future__ import annotations
 

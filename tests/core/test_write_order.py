@@ -1,4 +1,4 @@
-"""Which units may change places, by what they hold and by what they stand behind."""
+"""Which units of the writer may overtake others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TASK = SaveTask(task("t", ("a",)))
 
 
 def made(kind: type, **fields: object) -> object:
-    """One of which only these fields matter."""
+    """Create an object of which only these fields matter."""
     one = object.__new__(kind)
     for name, value in fields.items():
         object.__setattr__(one, name, value)
@@ -91,7 +91,7 @@ def test_the_order_of_each_save(save: Save, holds: set[str], behind: set[str] | 
 
 
 def test_every_kind_of_save_and_act_is_covered() -> None:
-    """A new one must be added to the tables here, and to order.py if anything builds on it."""
+    """A new kind must be added to the tables here, and to write_order.py if other units depend on it."""
     saves = {type(save) for save, *_ in _table(test_the_order_of_each_save)}
     acts = {type(act) for act, *_ in _table(test_the_order_of_each_act)}
     assert saves | {DeleteTask} == set(get_args(Save)) and acts == set(get_args(Act))
@@ -103,7 +103,7 @@ def _table(test: Any) -> list[Any]:
 
 
 def test_a_deletion_of_a_task_is_a_barrier() -> None:
-    """Its rows are not named in it, and a late report on one of them means something else afterwards."""
+    """The deletion does not name the task's rows, and later a late report about one of them has another meaning."""
     assert order_of([EXECUTION, DeleteTask("t"), TASK]).barrier
 
 
@@ -138,7 +138,7 @@ def test_a_unit_without_saves_waits_only_for_its_ids() -> None:
 
 
 def conflict(first: Sequence[Save | Act], then: Sequence[Save | Act]) -> bool:
-    """Whether the second must stay behind the first."""
+    """Return whether the second unit must wait for the first."""
     kinds = Dispatch | Cancel | Ack | Progress | Welcome
     one, other = (
         order_of([x for x in unit if not isinstance(x, kinds)], [x for x in unit if isinstance(x, kinds)])

@@ -1,4 +1,4 @@
-"""Who is known, who is connected, and when hosts were last heard of."""
+"""Known hosts, sessions, and when hosts were last heard of."""
 
 from __future__ import annotations
 

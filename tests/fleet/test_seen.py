@@ -1,4 +1,4 @@
-"""When hosts were last heard of is saved: soon after they leave, now and then, at the end, and never all at once."""
+"""When hosts were last heard of is saved after a disconnect, regularly and at the end, in batches."""
 
 from __future__ import annotations
 

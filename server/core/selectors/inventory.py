@@ -206,10 +206,6 @@ class HostDirectory:
             return [host_id for _, host_id in known]
         return [host_id for _, host_id in self.order if host_id in host_ids]
 
-    def hostnames(self, host_ids: Iterable[str]) -> list[str]:
-        """Return the names of the known hosts, in the same order."""
-        return [host.hostname for host_id in host_ids if (host := self.hosts.get(host_id)) is not None]
-
     def _unorder(self, host: Host) -> None:
         del self.order[bisect_left(self.order, (host.hostname, host.host_id))]
 

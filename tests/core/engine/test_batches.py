@@ -1,4 +1,4 @@
-"""Reports that come together mean what they mean one after another."""
+"""Several reports in one batch have the same effect as one after another."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.core.story import JOURNAL, E, Story, T, kinds
 
 def test_all_reports_of_an_execution_in_one_batch() -> None:
     story = Story()
-    story.come("a", "b")
+    story.connect("a", "b")
     story.run("a", "b")
     reports = [
         kind
@@ -20,14 +20,14 @@ def test_all_reports_of_an_execution_in_one_batch() -> None:
             Result(host, "c1", 1, Outcome.COMPLETED, exit_code=0),
         )
     ]
-    acts = story.tell(*reports)
+    acts = story.handle(*reports)
     assert [ack.host_id for ack in kinds(acts, Ack) if isinstance(ack, Ack)] == ["a", "b"]
     assert story.task().status is T.COMPLETED
 
 
 def test_the_second_result_of_one_batch_is_late() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     effects = story.engine.handle(
         [Result("a", "c1", 1, Outcome.COMPLETED, exit_code=0), Result("a", "c1", 1, Outcome.FAILED, exit_code=1)],
@@ -41,9 +41,9 @@ def test_the_second_result_of_one_batch_is_late() -> None:
 
 def test_reports_after_the_end_in_one_batch_change_nothing() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
-    story.tell(
+    story.handle(
         Rejected("a", "c1", 1, "busy"),
         Started("a", "c1", 1, 7, 99),
         Accepted("a", "c1", 1),
@@ -56,8 +56,8 @@ def test_reports_after_the_end_in_one_batch_change_nothing() -> None:
 
 def test_a_report_after_a_hello_in_one_batch_sees_its_effect() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
-    story.tell(Accepted("a", "c1", 1), HostConnected("a", 2, "journal-2", 16), Started("a", "c1", 1, 7, 7))
+    story.handle(Accepted("a", "c1", 1), HostConnected("a", 2, "journal-2", 16), Started("a", "c1", 1, 7, 7))
     assert (story.row("a").status, story.row("a").error_code) == (E.LOST, "journal_lost")
     assert story.row("a").journal_id == JOURNAL

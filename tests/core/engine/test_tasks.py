@@ -1,4 +1,4 @@
-"""One command after another: how an execution goes its way and how a task ends."""
+"""The life of an execution, and how a task ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.core.story import E, Story, T, kinds
 
 def test_a_command_is_sent_runs_and_completes() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     (dispatch,) = kinds(story.run("a"), Dispatch)
     assert isinstance(dispatch, Dispatch) and (dispatch.host_id, dispatch.session, dispatch.seq, dispatch.attempt) == (
         "a",
@@ -30,17 +30,17 @@ def test_a_command_is_sent_runs_and_completes() -> None:
         1,
     )
     assert story.row("a").status is E.DISPATCHED and story.row("a").dispatched_at == 1_000
-    story.later(1)
-    story.tell(Accepted("a", "c1", 1))
+    story.advance(1)
+    story.handle(Accepted("a", "c1", 1))
     assert story.row("a").accepted_at == 2_000
-    story.later(1)
-    story.tell(Started("a", "c1", 1, 77, 555))
+    story.advance(1)
+    story.handle(Started("a", "c1", 1, 77, 555))
     assert (story.row("a").status, story.row("a").started_at, story.row("a").agent_started_at) == (
         E.RUNNING,
         3_000,
         555,
     )
-    story.later(1)
+    story.advance(1)
     out = Output(b"i" * 32, b"hi", b"", 2, b"i" * 32)
     acts = story.result(
         "a", exit_code=0, agent_finished_at=600, execution_ms=45, stdout=out, stderr=out, report={"max_rss_kb": 9}
@@ -60,7 +60,7 @@ def test_a_command_is_sent_runs_and_completes() -> None:
 
 def test_a_result_together_with_its_start_has_a_start_time() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     story.result("a", agent_started_at=5, execution_ms=400)
     assert story.row("a").started_at == 600
@@ -77,7 +77,7 @@ def test_a_result_together_with_its_start_has_a_start_time() -> None:
 )
 def test_a_task_fails_when_one_host_did_not_complete(outcome: Outcome, status: E, ends: T) -> None:
     story = Story()
-    story.come("a", "b")
+    story.connect("a", "b")
     story.run("a", "b")
     story.result("a")
     story.result("b", outcome)
@@ -86,16 +86,16 @@ def test_a_task_fails_when_one_host_did_not_complete(outcome: Outcome, status: E
 
 def test_a_second_start_has_no_effect() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     assert kinds(story.run("a"), Dispatch)
-    assert not kinds(story.tell(TaskStarted("t1")), Dispatch)
-    assert not story.tell(TaskStarted("unknown"))
+    assert not kinds(story.handle(TaskStarted("t1")), Dispatch)
+    assert not story.handle(TaskStarted("unknown"))
 
 
 def test_an_offline_host_differs_from_one_that_never_connected() -> None:
     story = Story()
-    story.come("a")
-    story.tell(HostDisconnected("a", 1))
+    story.connect("a")
+    story.handle(HostDisconnected("a", 1))
     story.run("a", "b")
     assert (story.row("a").error_code, story.row("b").error_code) == ("offline", "never_seen")
     assert story.row("a").status is E.DISPATCH_FAILED and story.task().status is T.FAILED
@@ -103,9 +103,9 @@ def test_an_offline_host_differs_from_one_that_never_connected() -> None:
 
 def test_a_rejection_is_not_a_start() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
-    story.tell(Rejected("a", "c1", 1, "busy", "16 of 16"))
+    story.handle(Rejected("a", "c1", 1, "busy", "16 of 16"))
     assert (story.row("a").status, story.row("a").error_code, story.row("a").error_message) == (
         E.DISPATCH_FAILED,
         "busy",
@@ -115,16 +115,16 @@ def test_a_rejection_is_not_a_start() -> None:
 
 def test_a_rejection_of_a_running_execution_is_a_contradiction() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
-    story.tell(Started("a", "c1", 1, 7, 7))
-    story.tell(Rejected("a", "c1", 1, "busy"))
+    story.handle(Started("a", "c1", 1, 7, 7))
+    story.handle(Rejected("a", "c1", 1, "busy"))
     assert story.row("a").status is E.RUNNING and story.engine.state.contradictions == 1
 
 
 def test_reports_of_other_hosts_and_old_attempts_change_nothing() -> None:
     story = Story()
-    story.come("a", "b")
+    story.connect("a", "b")
     story.run("a")
     for event in (
         Accepted("b", "c1", 1),
@@ -132,16 +132,16 @@ def test_reports_of_other_hosts_and_old_attempts_change_nothing() -> None:
         Rejected("b", "c1", 1, "busy"),
         Accepted("nobody", "c1", 1),
     ):
-        assert not story.tell(event)
+        assert not story.handle(event)
     acts = story.result("b")
     assert kinds(acts, Ack) and story.row("a").status is E.DISPATCHED
     assert story.shadow.late[0].host_id == "b" and story.shadow.late[0].report["outcome"] == "completed"
-    assert not kinds(story.tell(Result("nobody", "c1", 1, Outcome.COMPLETED)), Ack)
+    assert not kinds(story.handle(Result("nobody", "c1", 1, Outcome.COMPLETED)), Ack)
 
 
 def test_a_late_result_is_stored_and_acknowledged() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     story.result("a")
     out = Output(b"i" * 32, b"hi", b"", 2, b"i" * 32)
@@ -151,7 +151,7 @@ def test_a_late_result_is_stored_and_acknowledged() -> None:
 
 def test_an_illegal_step_names_the_execution() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     execution = story.engine.state.tasks["t1"].executions["a"]
     with pytest.raises(IllegalStep, match="execution c1 on a: no step DISPATCH from DISPATCHED"):
@@ -160,7 +160,7 @@ def test_an_illegal_step_names_the_execution() -> None:
 
 def test_the_command_of_a_task_is_known_until_it_ends() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     assert story.engine.command_of("t1") == "c1" and story.engine.command_of("none") is None
     story.result("a")

@@ -1,4 +1,4 @@
-"""Hosts that are not connected and are waited for."""
+"""Tasks that wait for offline hosts."""
 
 from __future__ import annotations
 
@@ -17,59 +17,59 @@ def test_a_new_host_gets_its_waiting_commands_in_order() -> None:
     for number in (1, 2, 3):
         story.run("a", number=number, wait_ms=60_000)
     assert all(story.row("a", number).status is E.PENDING for number in (1, 2, 3)) and story.engine.open_on("a") == 3
-    assert dispatched(story.come("a", slots=2)) == ["c1", "c2"], "within the host's slots"
+    assert dispatched(story.connect("a", slots=2)) == ["c1", "c2"], "within the host's slots"
     assert dispatched(story.result("a")) == ["c3"]
     assert story.task().status is T.COMPLETED
 
 
 def test_a_reconnected_host_keeps_the_order() -> None:
     story = Story()
-    story.come("a", slots=1)
+    story.connect("a", slots=1)
     story.run("a", number=1, wait_ms=60_000)
     for number in (2, 3):
         story.run("a", number=number, wait_ms=60_000)
-    story.tell(HostDisconnected("a", 1))
+    story.handle(HostDisconnected("a", 1))
     story.run("a", number=4, wait_ms=60_000)
-    story.come("a", slots=8, session=2, journal="journal-2")
+    story.connect("a", slots=8, session=2, journal="journal-2")
     assert [act.command.command_id for act in story.last if isinstance(act, Dispatch)] == ["c2", "c3", "c4"]
 
 
 def test_the_offline_wait_ends() -> None:
     story = Story()
-    story.come("b")
+    story.connect("b")
     story.run("a", "b", wait_ms=20_000)
     story.result("b")
-    story.later(19)
+    story.advance(19)
     assert story.row("a").status is E.PENDING and story.task().status is T.RUNNING
-    story.later(2)
+    story.advance(2)
     assert (story.row("a").status, story.row("a").error_code) == (E.DISPATCH_FAILED, "expired")
     assert "wait_for" in (story.row("a").error_message or "")
-    assert story.task().status is T.FAILED and not kinds(story.come("a"), Dispatch)
+    assert story.task().status is T.FAILED and not kinds(story.connect("a"), Dispatch)
     assert story.engine.state.parked == 0 and not story.engine.state.hosts["a"].parked
 
 
 def test_a_host_that_disconnects_after_the_wait_is_not_waited_for() -> None:
     story = Story()
-    story.come("a", slots=1)
+    story.connect("a", slots=1)
     story.run("a", number=1)
     story.run("a", number=2, wait_ms=20_000)
-    story.later(21)
+    story.advance(21)
     assert story.row("a", 2).status is E.PENDING, "its host is here and busy: that is not what the wait is about"
-    story.tell(HostDisconnected("a", 1))
+    story.handle(HostDisconnected("a", 1))
     assert story.row("a", 2).error_code == "expired"
 
 
 def test_waiting_survives_a_restart_and_so_does_its_end() -> None:
     story = Story()
     story.run("a", "b", wait_ms=100_000)
-    story.later(5)
-    story.tell(ServerStopping())
+    story.advance(5)
+    story.handle(ServerStopping())
     again = reload(story, "a", "b")
     assert again.engine.open_on("a") == 1
-    again.later(61)
+    again.advance(61)
     assert again.row("a").status is E.PENDING, "the grace after the start is over, the wait is not"
-    assert dispatched(again.come("a")) == ["c1"]
-    again.later(35)
+    assert dispatched(again.connect("a")) == ["c1"]
+    again.advance(35)
     assert (again.row("b").error_code, again.row("a").status) == ("expired", E.DISPATCHED)
 
 
@@ -77,9 +77,9 @@ def test_a_wait_that_ends_within_the_grace_after_a_start_ends_with_it() -> None:
     story = Story()
     story.run("a", wait_ms=10_000)
     again = reload(story, "a")
-    again.later(30)
+    again.advance(30)
     assert again.row("a").status is E.PENDING, "it is on its way back, perhaps"
-    again.later(31)
+    again.advance(31)
     assert again.row("a").error_code == "expired"
 
 
@@ -90,7 +90,7 @@ def test_the_limits_of_waiting_executions_hold() -> None:
     assert story.row("a", 3).error_code == "queue_full"
     story.run("b", "c", number=4, wait_ms=60_000)
     assert (story.row("b", 4).status, story.row("c", 4).error_code) == (E.PENDING, "queue_full")
-    story.tell(TaskCanceled("t1"))
+    story.handle(TaskCanceled("t1"))
     story.run("d", number=5, wait_ms=60_000)
     assert story.row("d", 5).status is E.PENDING, "what was canceled takes no room"
 
@@ -99,19 +99,19 @@ def test_a_large_offline_wait_ends_in_slices() -> None:
     story = Story(EngineLimits(slice=2))
     story.run(*[f"h{n}" for n in range(5)], wait_ms=20_000)
     while story.engine.has_more:
-        story.tell(Tick())
-    story.later(21)
+        story.handle(Tick())
+    story.advance(21)
     assert story.task().counts[E.DISPATCH_FAILED] == 2 and story.engine.has_more
     while story.engine.has_more:
-        story.tell(Tick())
+        story.handle(Tick())
     assert story.task().status is T.FAILED
 
 
 def test_executions_not_tried_before_the_wait_ended_expire() -> None:
     story = Story()
-    story.come("z")
+    story.connect("z")
     story.run("z", "a", wait_ms=20_000, concurrency=1)
-    story.later(21)
+    story.advance(21)
     assert story.row("a").status is E.PENDING
     story.result("z")
     assert story.row("a").error_code == "expired"
@@ -119,8 +119,8 @@ def test_executions_not_tried_before_the_wait_ended_expire() -> None:
 
 def test_a_deleted_host_is_waited_for_under_its_id() -> None:
     story = Story()
-    story.come("a")
-    story.tell(HostDisconnected("a", 1))
+    story.connect("a")
+    story.handle(HostDisconnected("a", 1))
     story.create("a", wait_ms=20_000)
-    story.tell(TaskStarted("t1"), HostDeleted("a"))
-    assert dispatched(story.come("a", session=2)) == ["c1"]
+    story.handle(TaskStarted("t1"), HostDeleted("a"))
+    assert dispatched(story.connect("a", session=2)) == ["c1"]

@@ -1,4 +1,4 @@
-"""Bounds of numbers fit into each other, and into the columns and messages that they end in."""
+"""The limits of numbers are consistent with each other and fit their columns and messages."""
 
 from __future__ import annotations
 

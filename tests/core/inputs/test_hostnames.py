@@ -1,4 +1,4 @@
-"""What can be a host's name, and what a host is called after its agent or an operator has said something."""
+"""Which texts can be a host's name, and which name of a host is in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs that differ look different in a diff, also where a terminal shows the same."""
+"""Different outputs have a visible difference, also where a terminal shows the same text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers are meant, and how two of them differ."""
+"""Filters of results, and the difference of two outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers kept up to date row by row are those of all rows put together."""
+"""Groups that are updated row by row equal those of all rows together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def found(answers: Iterable[ResultGroup]) -> Found:
 
 
 def together(rows: Iterable[Execution]) -> list[ResultGroup]:
-    """As a store puts rows together."""
+    """Group rows as the store does."""
     kinds: dict[tuple[object, ...], list[Execution]] = {}
     for row in rows:
         kinds.setdefault(

@@ -1,5 +1,4 @@
-"""Output while it comes: whatever arrives in whatever order, a viewer gets each byte at most once and is told of all
-that it misses."""
+"""Live output: a viewer gets each byte at most once and is told of every gap, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ NOWHERE = dict.fromkeys(STREAMS, 0)
 
 
 class Assembled:
-    """What a viewer makes of what it is given, by the rules that the stream promises."""
+    """The output as a viewer assembles it by the rules of the stream."""
 
     def __init__(self) -> None:
         self.position = ViewerPosition()

@@ -1,5 +1,4 @@
-"""Results for no open execution: acknowledged at a bounded pace, claimed by a Hello or dropped, and a flood of them is
-cut off."""
+"""Results for no open execution: their acknowledgement rate, claims and floods."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ def stray(number: int, attempt: int = 1, output: Output | None = None) -> Result
 
 def test_an_unclaimed_result_stores_no_output() -> None:
     story = Story()
-    story.tell(
+    story.handle(
         HostConnected(
             "a",
             1,
@@ -59,64 +58,64 @@ def test_an_unclaimed_result_stores_no_output() -> None:
 
 def test_claims_are_limited_and_end_with_the_session() -> None:
     story = Story(EngineLimits(claims=3))
-    story.tell(
+    story.handle(
         HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry(f"x{n}", 1, 5, JournalStage.DONE) for n in range(10)])
     )
     assert len(story.engine.state.hosts["a"].claims) == 3
-    story.tell(HostDisconnected("a", 1))
+    story.handle(HostDisconnected("a", 1))
     assert not story.engine.state.hosts["a"].claims
 
 
 def test_acknowledgements_keep_the_allowed_rate() -> None:
     story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=3 * SMALLEST))
-    story.come("a")
-    acts = story.tell(*[stray(n) for n in range(5)])
+    story.connect("a")
+    acts = story.handle(*[stray(n) for n in range(5)])
     assert [act.command_id for act in kinds(acts, Ack)] == ["x0", "x1", "x2"], "the burst"  # type: ignore[attr-defined]
-    assert not kinds(story.later(0.5), Ack)
-    assert kinds(story.later(0.6), Ack) == [Ack("a", 1, "x3", 1)]
-    assert kinds(story.later(1.0), Ack) == [Ack("a", 1, "x4", 1)]
+    assert not kinds(story.advance(0.5), Ack)
+    assert kinds(story.advance(0.6), Ack) == [Ack("a", 1, "x3", 1)]
+    assert kinds(story.advance(1.0), Ack) == [Ack("a", 1, "x4", 1)]
     assert story.engine.next_deadline() is None, "nothing more is owed"
-    story.later(60)
-    assert len(kinds(story.tell(*[stray(n) for n in range(5)]), Ack)) == 3, "time pays for it"
+    story.advance(60)
+    assert len(kinds(story.handle(*[stray(n) for n in range(5)]), Ack)) == 3, "time pays for it"
 
 
 def test_a_large_result_costs_its_bytes_and_an_expected_one_nothing() -> None:
     story = Story(EngineLimits(unsolicited_rate=1_000, unsolicited_burst=70_000))
-    story.come("a")
-    assert len(kinds(story.tell(stray(1, output=BIG), stray(2)), Ack)) == 2
-    assert not kinds(story.tell(stray(3)), Ack)
+    story.connect("a")
+    assert len(kinds(story.handle(stray(1, output=BIG), stray(2)), Ack)) == 2
+    assert not kinds(story.handle(stray(3)), Ack)
     for number in range(1, 4):
         story.run("a", number=number)
-        story.tell(Accepted("a", f"c{number}", 1))
+        story.handle(Accepted("a", f"c{number}", 1))
         assert kinds(story.result("a", number=number, stdout=BIG), Ack), "an execution that is open"
 
 
 def test_the_debt_outlives_the_session_and_delayed_acks_do_not() -> None:
     story = Story(EngineLimits(unsolicited_rate=SMALLEST, unsolicited_burst=SMALLEST))
-    story.come("a")
-    assert len(kinds(story.tell(stray(1), stray(2)), Ack)) == 1
-    story.tell(HostDisconnected("a", 1))
+    story.connect("a")
+    assert len(kinds(story.handle(stray(1), stray(2)), Ack)) == 1
+    story.handle(HostDisconnected("a", 1))
     assert story.engine.next_deadline() is None
-    story.come("a", session=2)
-    assert not kinds(story.tell(stray(2)), Ack), "coming back pays for nothing"
-    story.come("a", session=3)
+    story.connect("a", session=2)
+    assert not kinds(story.handle(stray(2)), Ack), "coming back pays for nothing"
+    story.connect("a", session=3)
     assert story.engine.next_deadline() is None, "the agent repeats what was not acknowledged"
-    assert kinds(story.later(5), Ack) == []
+    assert kinds(story.advance(5), Ack) == []
 
 
 def test_a_host_that_sends_without_credits_is_disconnected() -> None:
     story = Story(EngineLimits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
-    story.come("a")
-    assert not story.tell(*[stray(n) for n in range(4)])
+    story.connect("a")
+    assert not story.handle(*[stray(n) for n in range(4)])
     effects = story.engine.handle([stray(5), stray(6)], story.now)
     assert effects.saves == [] and kinds(effects.acts, Cut) == [Cut("a", 1, "flood_of_reports")] * 2
-    story.come("a", session=2)
-    assert not kinds(story.tell(stray(5)), Cut), "another session has credits of its own"
+    story.connect("a", session=2)
+    assert not kinds(story.handle(stray(5)), Cut), "another session has credits of its own"
 
 
 def test_unknown_dispatched_executions_are_inquired_once() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     again = reload(story, "a")
     held = [
@@ -126,16 +125,18 @@ def test_unknown_dispatched_executions_are_inquired_once() -> None:
         JournalEntry("x3", 1, 257, JournalStage.DONE),
         JournalEntry("x4", 1, 0, JournalStage.DONE),
     ]
-    acts = again.come("a", session=5, entries=held)
+    acts = again.connect("a", session=5, entries=held)
     assert kinds(acts, Inquire) == [Inquire("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4)])], (
         "the numbers up to 256 were given out by this database"
     )
-    assert not kinds(again.come("a", session=6, entries=held), Inquire), "only after a start can something be missing"
+    assert not kinds(again.connect("a", session=6, entries=held), Inquire), (
+        "only after a start can something be missing"
+    )
 
 
 def test_unknown_executions_raise_an_alarm_and_a_limited_number_of_records() -> None:
     story = Story(EngineLimits(orphans=2))
-    story.come("a")
+    story.connect("a")
     effects = story.engine.handle(
         [UnknownExecutions("a", [("x1", 1, 200, 3), ("x2", 1, 256, 4), ("x5", 1, 7, 2)])], story.now
     )
@@ -155,5 +156,5 @@ def test_unknown_executions_raise_an_alarm_and_a_limited_number_of_records() -> 
 def test_a_host_that_the_store_does_not_know_proves_no_loss() -> None:
     story = Story()
     assert not kinds(
-        story.tell(HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry("x1", 1, 5, JournalStage.DONE)])), Inquire
+        story.handle(HostConnected("a", 1, JOURNAL, 4, 9, [JournalEntry("x1", 1, 5, JournalStage.DONE)])), Inquire
     )

@@ -51,7 +51,7 @@ def choose(directory: HostDirectory, text: str, results: dict[TaskResults, froze
 
 def names(directory: HostDirectory, text: str) -> str:
     found = choose(directory, text)
-    return " ".join(directory.hostnames(found.host_ids))
+    return " ".join(directory.hosts[host_id].hostname for host_id in found.host_ids)
 
 
 def fleet(number: int) -> HostDirectory:

@@ -1,4 +1,4 @@
-"""Host names folded and unfolded."""
+"""Folding and unfolding of host names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = st.one_of(
 
 
 def named_by(text: str) -> set[str]:
-    """What the grammar of selectors makes of it, names only."""
+    """Return the names that the selector grammar reads from a text of names."""
     tree = parse(text)
     parts = getattr(tree, "parts", (tree,))
     assert all(isinstance(part, Names) for part in parts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fnmatch
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.core.selectors.glob import Glob
 
 
 @given(st.text("ab*?.", max_size=9), st.text("ab.", max_size=9))
+@example("*a*b*", "xaxbx")
 def test_patterns_match_like_those_of_the_shell(pattern: str, text: str) -> None:
     wanted = re.fullmatch(fnmatch.translate(pattern), text) is not None
     assert Glob(pattern).matches(text) is wanted

@@ -1,4 +1,4 @@
-"""What names lead to which hosts, and texts that mean exactly the hosts they were made for."""
+"""Which hosts a name finds, and selector texts that select exactly their hosts."""
 
 from __future__ import annotations
 

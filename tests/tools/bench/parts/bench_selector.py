@@ -62,7 +62,7 @@ def lines() -> Iterator[str]:
             raise RuntimeError(f"{text}: {len(found)} hosts instead of {wanted}")
         yield f"{len(found):6,} of {HOSTS:,} hosts in {best * 1e3:6.2f} ms  {text}"
     begin = time.process_time()
-    folded = fold(directory.hostnames(directory.hosts))
+    folded = fold(host.hostname for host in directory.hosts.values())
     yield f"{HOSTS:6,} names folded to {len(folded.text):,} characters in {(time.process_time() - begin) * 1e3:.0f} ms"
 
 

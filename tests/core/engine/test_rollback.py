@@ -1,4 +1,4 @@
-"""What is told to agents as over, many hosts gone at once, and a database that remembers less than its agents."""
+"""Forgets, mass disconnects, and a database that was rolled back or restored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.core.story import JOURNAL, E, Story, T, kinds, reload
 
 def test_a_forget_is_sent_after_a_number_of_ended_dispatches() -> None:
     story = Story(EngineLimits(forget_every=3))
-    story.come("a")
+    story.connect("a")
     for number in range(1, 6):
         story.run("a", number=number)
     assert not kinds(story.result("a", number=1), Forget)
@@ -29,76 +29,78 @@ def test_a_forget_is_sent_after_a_number_of_ended_dispatches() -> None:
     assert not kinds(story.result("a", number=4), Forget), "the third is open"
     assert kinds(story.result("a", number=3), Forget) == [Forget("a", 1, 4)]
     assert not kinds(story.result("a", number=5), Forget), "it has not moved far enough"
-    assert kinds(story.come("a", session=2), Forget) == [Forget("a", 2, 5)], (
+    assert kinds(story.connect("a", session=2), Forget) == [Forget("a", 2, 5)], (
         "a new session is told what the last one was not"
     )
-    assert not kinds(story.come("a", session=3), Forget)
-    assert kinds(story.come("a", session=4, journal="journal-2"), Forget) == [Forget("a", 4, 5)], (
+    assert not kinds(story.connect("a", session=3), Forget)
+    assert kinds(story.connect("a", session=4, journal="journal-2"), Forget) == [Forget("a", 4, 5)], (
         "another journal knows nothing yet"
     )
 
 
 def test_a_forget_contains_no_number_that_the_agent_may_not_have_seen() -> None:
     story = Story(EngineLimits(seq_block=256))
-    story.come("a")
+    story.connect("a")
     story.run("a")
     story.result("a")
     again = reload(story, "a")
-    assert not kinds(again.come("a"), Forget), "256 are reserved, and none of this run was sent"
-    assert kinds(again.tell(HostConnected("a", 2, JOURNAL, 4, 1)), Forget) == [Forget("a", 2, 1)]
+    assert not kinds(again.connect("a"), Forget), "256 are reserved, and none of this run was sent"
+    assert kinds(again.handle(HostConnected("a", 2, JOURNAL, 4, 1)), Forget) == [Forget("a", 2, 1)]
 
 
 def fleet(number: int, **limits: object) -> Story:
     story = Story(EngineLimits(lost_after=100, **limits))  # type: ignore[arg-type]
     hosts = [f"h{n:02}" for n in range(number)]
-    story.come(*hosts)
+    story.connect(*hosts)
     story.run(*hosts)
-    story.tell(*[Started(host, "c1", 1, 7, 7) for host in hosts])
+    story.handle(*[Started(host, "c1", 1, 7, 7) for host in hosts])
     return story
 
 
 def test_a_mass_disconnect_suspends_losses_for_a_while() -> None:
     story = fleet(40)
-    acts = story.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(13)])
+    acts = story.handle(*[HostDisconnected(f"h{n:02}", 1) for n in range(13)])
     (alarm,) = kinds(acts, Alarm)
     assert isinstance(alarm, Alarm) and alarm.code == "mass_silence" and "13 of 40" in alarm.message
-    assert not kinds(story.tell(HostDisconnected("h13", 1)), Alarm), "once"
-    story.later(200)
+    assert not kinds(story.handle(HostDisconnected("h13", 1)), Alarm), "once"
+    story.advance(200)
     assert story.task().counts[E.LOST] == 0
-    story.come("h00", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=2)
-    story.later(101)
+    story.connect("h00", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=2)
+    story.advance(101)
     assert story.task().counts[E.LOST] == 13 and story.row("h00").status is E.RUNNING
 
 
 def test_few_or_slow_disconnects_do_not_suspend_losses() -> None:
     few = fleet(12)
-    assert not kinds(few.tell(*[HostDisconnected(f"h{n:02}", 1) for n in range(9)]), Alarm), "a small fleet is no crowd"
-    few.later(101)
+    assert not kinds(few.handle(*[HostDisconnected(f"h{n:02}", 1) for n in range(9)]), Alarm), (
+        "a small fleet is no crowd"
+    )
+    few.advance(101)
     assert few.task().counts[E.LOST] == 9
     slow = fleet(40)
     for n in range(13):
-        slow.later(10)
-        assert not kinds(slow.tell(HostDisconnected(f"h{n:02}", 1)), Alarm)
+        slow.advance(10)
+        assert not kinds(slow.handle(HostDisconnected(f"h{n:02}", 1)), Alarm)
 
 
 def test_hosts_that_reconnect_do_not_count_as_disconnected() -> None:
     story = fleet(40)
     for n in range(20):
-        assert not kinds(story.tell(HostDisconnected(f"h{n:02}", n + 1)), Alarm) or n > 12
-        story.come(f"h{n:02}", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=n + 2)
+        assert not kinds(story.handle(HostDisconnected(f"h{n:02}", n + 1)), Alarm) or n > 12
+        story.connect(f"h{n:02}", entries=[JournalEntry("c1", 1, 1, JournalStage.RUNNING)], session=n + 2)
     assert story.engine.state.connected == 40 and not story.engine.state.recent_disconnects
 
 
 def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[JournalEntry, ...] = ()) -> list[object]:
-    return list(story.tell(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
+    return list(story.handle(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
 
 
 def test_a_database_rollback_is_detected_and_nothing_starts_twice() -> None:
     story = Story()
-    story.come("a", slots=1)
+    story.connect("a", slots=1)
     story.run("a", number=1, retry=Retry(3, ("offline",), 1, 1, idempotent=True))
     story.run("a", number=2)
-    story.tell(Accepted("a", "c1", 1))
+    story.handle(Accepted("a", "c1", 1))
     for number in (1, 2):
         again = reload(story, "a", number=number)
         acts = back(again, 700)
@@ -115,7 +117,7 @@ def test_a_database_rollback_is_detected_and_nothing_starts_twice() -> None:
 
 def test_executions_in_the_journal_survive_a_database_rollback() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a")
     again = reload(story, "a")
     back(again, 700, entries=(JournalEntry("c1", 1, 1, JournalStage.RUNNING),))
@@ -136,7 +138,7 @@ def test_a_cancel_in_the_backup_does_not_end_lost_executions_again() -> None:
     story = Story()
     story.create("a")
     again = reload(story, "a")
-    again.tell(HostConnected("a", 9, JOURNAL, 4, 700), TaskCanceled("t1"))
+    again.handle(HostConnected("a", 9, JOURNAL, 4, 700), TaskCanceled("t1"))
     assert again.row("a").status is E.LOST and again.task().status.final
 
 
@@ -153,18 +155,18 @@ def test_a_higher_epoch_reveals_a_database_rollback() -> None:
 
 def test_an_unknown_host_reveals_no_rollback() -> None:
     story = Story()
-    assert not kinds(story.tell(HostConnected("new", 1, JOURNAL, 4, 700)), Alarm)
+    assert not kinds(story.handle(HostConnected("new", 1, JOURNAL, 4, 700)), Alarm)
 
 
 def test_after_a_restore_open_executions_are_lost_and_nothing_starts() -> None:
     story = Story()
-    story.come("a")
+    story.connect("a")
     story.run("a", "b", wait_ms=50_000)
     again = reload(story, "a", "b")
-    assert not kinds(again.tell(DatabaseRestored()), Dispatch)
+    assert not kinds(again.handle(DatabaseRestored()), Dispatch)
     assert {again.row(host).error_code for host in "ab"} == {"restored"} and again.task().status is T.FAILED
     waiting = Story()
     waiting.create("a")
     later = reload(waiting, "a")
-    later.tell(DatabaseRestored())
+    later.handle(DatabaseRestored())
     assert later.task().status is T.FAILED and later.row("a").status is E.LOST
