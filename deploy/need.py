@@ -67,13 +67,15 @@ BUILD = (
 DATABASE = (Need("MariaDB", has_command("mariadbd"), ("mariadb-server",)),)
 BROWSER = (Need("Chromium", has_command("chromium", "chromium-browser"), ("chromium",)),)
 CLOCK = (Need("libfaketime", has_faketime, ("libfaketime",)),)
+DOCS = (Need("curl", has_command("curl"), ("curl",)), Need("jq", has_command("jq"), ("jq",)))
+"""The blocks of docs/reference/api.md, which a test runs, use them."""
 CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
 STEPS = {
     "build": BUILD,
     "database": DATABASE,
     "browser": BROWSER,
     "pictures": BROWSER + CHINESE,
-    "test": DATABASE + BROWSER + CLOCK,
+    "test": DATABASE + BROWSER + CLOCK + DOCS,
 }
 
 
