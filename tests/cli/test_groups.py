@@ -47,13 +47,13 @@ def test_hosts_may_stand_before_the_program(clarion: Clarion, fake: Fake, args: 
         (["uname", "-a"], "No such option"),
     ],
 )
-def test_a_program_is_not_taken_for_hosts(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
+def test_a_program_is_not_read_as_hosts(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
     result = clarion("run", *args)
     assert (result.exit_code, fake.seen) == (64, [])
     assert said in result.stderr
 
 
-def test_the_plan_is_said_before_anything_runs(clarion: Clarion, fake: Fake) -> None:
+def test_the_plan_is_printed_before_anything_runs(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
     warning = {"code": "nothing_matched", "message": "no host matches \x1b[31m'zz*'", "names": ["zz*"]}
     fake.on(

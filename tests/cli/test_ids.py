@@ -75,7 +75,7 @@ def test_what_may_mean_several_names_them(clarion: Clarion, listed: Fake, word: 
         ("-999", "there are only 3"),
     ],
 )
-def test_what_means_none_says_so(clarion: Clarion, listed: Fake, word: str, said: str) -> None:
+def test_a_word_that_names_no_task_is_an_error(clarion: Clarion, listed: Fake, word: str, said: str) -> None:
     result = clarion("tasks", "show", word)
     assert (result.exit_code, result.stdout) == (64, "") and said in result.stderr
 

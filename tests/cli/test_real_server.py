@@ -106,7 +106,7 @@ async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: 
     assert shown.stdout == bytes(range(256))
 
 
-async def test_hosts_that_are_away_make_exit_code_3(site: Site) -> None:
+async def test_offline_hosts_give_exit_code_3(site: Site) -> None:
     done = await site.clarion("run", "--hosts", "db-1", "--", "true")
     assert done.returncode == 3, done.stderr
     assert done.stdout.startswith(b"db-1: not started: ")

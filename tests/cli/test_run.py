@@ -47,7 +47,7 @@ def test_what_the_agent_says_of_an_error_is_shown_beside_the_reason(clarion: Cla
     )
 
 
-def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake: Fake) -> None:
+def test_equal_results_are_printed_once_and_fetched_once(clarion: Clarion, fake: Fake) -> None:
     rows = [host_row(number, out=b"same\n") for number in (3, 1, 2)] + [
         host_row(4, out=b"other\n"),
         host_row(5, "lost", error=why("silent", "report", "away")),
@@ -67,7 +67,7 @@ def test_identical_answers_are_told_once_and_fetched_once(clarion: Clarion, fake
     assert f"3 groups of answers; compare them with 'clarion tasks diff {TASK}'" in result.stderr
 
 
-def test_answers_that_differ_in_anything_are_not_told_as_one(clarion: Clarion, fake: Fake) -> None:
+def test_results_that_differ_are_printed_apart(clarion: Clarion, fake: Fake) -> None:
     fake.task(
         "failed",
         [
@@ -92,7 +92,7 @@ def test_a_large_group_counts_the_names_it_does_not_show() -> None:
     assert names(group | {"folded": "x" * 500, "more": 0}) == f"{'x' * 400}… (12 hosts)"
 
 
-def test_the_largest_group_is_told_first_and_the_rest_is_counted(clarion: Clarion, fake: Fake) -> None:
+def test_the_largest_group_is_printed_first_and_the_rest_is_counted(clarion: Clarion, fake: Fake) -> None:
     rows = [host_row(number, "failed", exit_code=number) for number in range(1, 26)] + [
         host_row(number) for number in (30, 31)
     ]
@@ -119,7 +119,7 @@ def test_an_output_cannot_pass_for_the_header_of_another_host(clarion: Clarion, 
     ] == ["web01: completed, exit code 0"]
 
 
-def test_what_is_not_kept_is_said_where_it_is_missing(clarion: Clarion, fake: Fake) -> None:
+def test_missing_output_is_marked_at_its_position(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"begin\n", cut=(b"end\n", 5010))])
     assert clarion("run", "--hosts", "all", "--", "yes").stdout.splitlines()[1:] == [
         "  begin",

@@ -71,7 +71,7 @@ def test_a_refusal_is_one_plain_sentence_after_the_other(
 
 
 @pytest.mark.parametrize("token", ["bad", "cl_x_y"])
-def test_a_refused_token_is_told_by_where_it_came_from(
+def test_a_refused_token_is_named_by_its_source(
     clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("CLARION_TOKEN", token)

@@ -184,9 +184,7 @@ def test_without_a_terminal_or_when_asked_to_there_are_no_colours(
     assert code == 2 and "web02: failed, exit code 3" in text and "\x1b" not in text
 
 
-def test_a_bar_moves_on_the_terminal_and_is_gone_at_the_end_while_the_answers_go_into_a_pipe(
-    fake: Fake, on_terminal: Run
-) -> None:
+def test_a_bar_is_on_the_terminal_until_the_end_while_results_go_into_a_pipe(fake: Fake, on_terminal: Run) -> None:
     half = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 4)
     fake.task("completed", [host_row(1, out=b"one\n"), host_row(2, out=b"two\n")], waits=[half, half, half])
     terminal = on_terminal("run", "all", "--", "true", piped=True)

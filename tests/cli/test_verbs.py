@@ -141,7 +141,7 @@ def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fa
     assert clarion("tasks", "cancel", TASK).stdout == f"task {TASK} canceled\n"
 
 
-def test_some_hosts_are_canceled_and_hosts_that_are_away_given_up(clarion: Clarion, fake: Fake) -> None:
+def test_some_hosts_are_canceled_and_offline_hosts_are_marked_lost(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/cancel", (202, task_json("running", [host_row(1, "running")])))
     assert (
         clarion("tasks", "cancel", TASK, "--host", "a, b", "--host", "c", "--force").stdout
@@ -369,7 +369,7 @@ def test_an_error_in_a_selector_is_marked_at_its_place(clarion: Clarion, fake: F
     )
 
 
-def test_hosts_that_share_a_name_are_told_once_with_their_ids(clarion: Clarion, fake: Fake) -> None:
+def test_hosts_that_share_a_name_are_listed_once_with_their_ids(clarion: Clarion, fake: Fake) -> None:
     several = error(
         "host_ambiguous",
         "2 hosts are named 'vm': id-1, id-2.",

@@ -77,7 +77,7 @@ def test_two_agents_with_one_identity_are_found_out(live: SessionHistory, expect
     assert code(decide_admission(MINE, RECORD, CLAIM, live, NOW, LIMITS)) == expected
 
 
-def test_a_certificate_that_is_no_good_quarantines_nobody() -> None:
+def test_an_invalid_certificate_quarantines_no_host() -> None:
     for record in (None, replace(RECORD, revoked_at=1)):
         verdict = decide_admission(MINE, record, replace(CLAIM, journal_id="other"), HERE, NOW, LIMITS)
         assert isinstance(verdict, Refuse) and verdict.quarantine is None

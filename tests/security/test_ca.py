@@ -123,7 +123,7 @@ def test_a_key_that_others_can_read_is_refused(files: CaFiles) -> None:
         ca_files.load_issuing(files)
 
 
-def test_the_servers_certificate_is_made_anew_when_it_is_old_or_its_names_or_its_ca_change(files: CaFiles) -> None:
+def test_the_server_certificate_is_replaced_when_it_is_old_or_its_names_or_its_ca_change(files: CaFiles) -> None:
     def fresh(names: list[str], at: int) -> bool:
         return ca_files.refresh_server(files, names, at, os.urandom)
 

@@ -156,7 +156,7 @@ def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Pa
 
 
 @pytest.mark.parametrize("given_out", ["ca/issuing.pem", "ca/server.pem", "ca.pin", "database.id", "clarion.db"])
-def test_a_ca_that_has_lost_its_root_is_not_made_anew_when_anything_shows_that_it_was_whole(
+def test_a_ca_without_its_root_is_not_replaced_if_any_file_shows_that_it_was_in_use(
     tmp_path: Path, given_out: str
 ) -> None:
     data = tmp_path / "d"

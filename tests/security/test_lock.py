@@ -18,7 +18,7 @@ HOLD = (
 )
 
 
-def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
+def test_the_error_for_a_second_server_names_the_first(tmp_path: Path) -> None:
     with (
         locked(tmp_path),
         pytest.raises(InUse, match=rf"another server uses this data directory \(process {os.getpid()}\)"),
@@ -45,7 +45,7 @@ def test_a_server_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "server.lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_another_servers_lock_is_not_emptied_by_the_one_that_comes_too_late(tmp_path: Path) -> None:
+def test_a_server_that_is_refused_does_not_empty_the_lock_file(tmp_path: Path) -> None:
     with locked(tmp_path):
         for _ in range(2):
             with pytest.raises(InUse), locked(tmp_path):

@@ -68,7 +68,7 @@ def test_any_other_text_is_no_token_and_is_not_repeated(text: str) -> None:
     assert str(caught.value) == "not of the form cl_ID_SECRET"
 
 
-def test_a_token_of_another_kind_is_told_apart() -> None:
+def test_a_token_of_another_kind_is_refused() -> None:
     with pytest.raises(BadToken, match="another kind: it begins with jt_, not cl_"):
         parse(make(Kind.JOIN, seeded(b"")).text, Kind.API)
 

@@ -1,4 +1,5 @@
-"""A data directory knows its database: it begins with no other one, and with none only at its first start (B5)."""
+"""A data directory is bound to its database: the server refuses another one, and a missing one after the first "
+"start."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def run(*args: str) -> Result:
 
 
 def token(data: str = "d") -> Result:
-    """Opens the store as a start does."""
+    """Open the store as a starting server does."""
     return run("join-token", "create", "--data", data)
 
 
@@ -33,7 +34,7 @@ def remove(data: str = "d") -> None:
         path.unlink()
 
 
-def test_a_database_that_is_gone_is_not_made_anew_and_the_way_out_works() -> None:
+def test_a_missing_database_is_not_created_again_unless_it_is_accepted() -> None:
     run("init", "--data", "d")
     assert token().exit_code == 0
     first = Path("d/database.id").read_text()
@@ -48,7 +49,7 @@ def test_a_database_that_is_gone_is_not_made_anew_and_the_way_out_works() -> Non
     assert token().exit_code == 0 and Path("d/database.id").read_text() != first
 
 
-def test_a_database_that_was_emptied_is_gone_too() -> None:
+def test_an_emptied_database_counts_as_missing() -> None:
     run("init", "--data", "d")
     token()
     remove()
@@ -63,7 +64,7 @@ def test_a_data_directory_of_an_earlier_release_is_known_by_its_servers_certific
     assert result.exit_code == 78 and not Path("d/clarion.db").exists()
 
 
-def test_a_first_start_that_was_cut_off_before_its_database_goes_on() -> None:
+def test_an_interrupted_first_start_can_be_repeated() -> None:
     run("init", "--data", "d")
     Path("d/clarion.db").touch()  # made, and nothing written yet
     assert token().exit_code == 0
@@ -83,7 +84,7 @@ def test_the_database_of_another_installation_is_refused_and_can_be_accepted() -
     assert token().exit_code == 0
 
 
-def test_a_damaged_mark_is_an_error_with_a_way_out() -> None:
+def test_a_damaged_id_file_is_an_error_with_a_hint() -> None:
     run("init", "--data", "d")
     token()
     Path("d/database.id").write_text("\0\0")
@@ -91,7 +92,7 @@ def test_a_damaged_mark_is_an_error_with_a_way_out() -> None:
     assert result.exit_code == 78 and "does not hold the id" in result.stderr and "--accept-database" in result.stderr
 
 
-def test_a_backup_of_the_same_database_is_taken_back() -> None:
+def test_a_backup_of_the_same_database_is_accepted() -> None:
     run("init", "--data", "d")
     token()
     backup = Path("d/clarion.db").read_bytes()

@@ -1,4 +1,4 @@
-"""docs/reference/configuration.md is what the settings say."""
+"""docs/reference/configuration.md matches the settings."""
 
 from __future__ import annotations
 

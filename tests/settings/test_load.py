@@ -1,4 +1,4 @@
-"""Where values come from, and that each fault is named with its key, source, value and remedy."""
+"""Sources of settings, and error messages with key, source, value and remedy."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_file_is_found_in_the_data_directory_or_where_the_variable_says() ->
     assert load(environ={}, flags=[Flag("--data", "data", "nowhere")]).settings.log.level == "info"
 
 
-def test_everything_wrong_is_reported_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     config = file("[http]\nprot = 1\nport = 'x'\n[wirter]\nmax_rows = 1\n[store]\nkind = 'oracle'\n")
     found = faults(
         config=config,
@@ -142,17 +142,17 @@ def test_a_file_that_is_missing_unreadable_binary_huge_or_too_deep_is_one_clear_
     assert "is not TOML" in faults(config=file(f"data = {'[' * 100_000}"))[0]
 
 
-def test_an_empty_value_is_not_taken_for_a_default() -> None:
+def test_an_empty_value_is_an_error() -> None:
     assert faults(environ={"CLARION_STORE_HOST": ""}) == [
         'store.host = "" (environment CLARION_STORE_HOST): is empty; must be text of 1 to 255 characters'
     ]
 
 
-def test_the_word_null_is_no_way_to_unset_something() -> None:
+def test_the_word_null_is_an_error() -> None:
     assert faults(sets=["store.path=null"]) == ["store.path = 'null' (flag --set): must be a path"]
 
 
-def test_variables_of_other_programs_are_let_alone() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     environ = {
         "CLARION_SERVER": "x",
         "CLARION_TOKEN_FILE": "y",
@@ -166,11 +166,11 @@ def test_variables_of_other_programs_are_let_alone() -> None:
 @pytest.mark.parametrize(
     "variable", ["CLARION_HTPP_PORT", "CLARION_LIMITS_FOO", "CLARION_DTAA", "CLARION_STORE_PASSWORD"]
 )
-def test_a_misspelt_variable_is_not_passed_over(variable: str) -> None:
+def test_a_misspelt_variable_is_an_error(variable: str) -> None:
     assert faults(environ={variable: "1"})[0].startswith(f"{variable} (environment): there is no such setting")
 
 
-def test_no_fault_ever_shows_what_may_be_a_password() -> None:
+def test_no_error_shows_a_possible_password() -> None:
     config = file("[store]\npassword = 'hunter2'\npasswort_file = 'hunter2'\n")
     found = faults(config=config, environ={"CLARION_STORE_PASSWORD": "hunter2"}, sets=["store.passwd=hunter2"])
     assert len(found) == 4
@@ -216,9 +216,7 @@ SCALARS = st.one_of(
     st.dictionaries(st.sampled_from(sorted(rows())), st.text(max_size=20)), st.lists(st.text(max_size=20), max_size=3)
 )
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_is_given_there_are_settings_or_faults_and_nothing_else(
-    environment: dict[str, str], sets: list[str]
-) -> None:
+def test_any_input_gives_settings_or_errors(environment: dict[str, str], sets: list[str]) -> None:
     variables = {rows()[key].variable: text.replace("\0", "") for key, text in environment.items()}
     try:
         loaded = load(None, environ=variables, sets=sets)

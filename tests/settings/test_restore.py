@@ -1,4 +1,4 @@
-"""`clarion-server restore`: a backup was put back, and nothing of it starts a second time."""
+"""`clarion-server restore`: after a backup was restored, no execution starts a second time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold between settings."""
+"""Rules between settings."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_broken_rule_is_one_fault_at_the_key_to_change(sets: list[str], key: s
         ["writer.low_water=19999"],
     ],
 )
-def test_what_keeps_the_rules_is_taken(sets: list[str]) -> None:
+def test_valid_combinations_are_accepted(sets: list[str]) -> None:
     assert broken(*sets) == {}
 
 

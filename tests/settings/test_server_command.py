@@ -1,4 +1,4 @@
-"""`clarion-server`: what it prints and how it exits, as a real process where that matters."""
+"""`clarion-server`: output and exit codes, as a real process where that matters."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_run_without_init_says_how_to_do_it() -> None:
     assert "make it with 'clarion-server init --data d'" in result.stderr
 
 
-def test_check_is_silent_about_nothing() -> None:
+def test_check_reports_every_error() -> None:
     Path("c.toml").write_text("[http]\nprot = 1\n[liveness]\nheartbeat_timeout = 'x'\n")
     good, bad = run("config", "check"), run("config", "check", "--config", "c.toml")
     assert (good.exit_code, good.stdout) == (0, "the settings are valid\n")
@@ -154,7 +154,7 @@ def test_a_join_token_is_made_without_a_server_and_kept_as_a_hash() -> None:
         ["--label", "=x"],
     ],
 )
-def test_a_join_token_that_cannot_be_is_refused(wrong: list[str]) -> None:
+def test_wrong_options_of_a_join_token_are_refused(wrong: list[str]) -> None:
     run("init", "--data", "d")
     assert run("join-token", "create", "--data", "d", *wrong).exit_code == 64
     assert not Path("d/clarion.db").exists()
@@ -179,7 +179,7 @@ def test_wrong_usage_exits_64(args: list[str]) -> None:
 
 
 class FakeApp:
-    """Stands for server.app, which ends as told."""
+    """Replaces server.app; it ends with a given exception or exit code."""
 
     def __init__(self, end: BaseException | int) -> None:
         self.end, self.settings = end, None
@@ -201,7 +201,7 @@ def ending(monkeypatch: pytest.MonkeyPatch, end: BaseException | int, *args: str
     return run("run", "--init", "--data", "d", *args), app
 
 
-def test_the_server_gets_the_settings_and_its_end_is_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_gets_the_settings_and_its_exit_code_is_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     result, app = ending(monkeypatch, 0, "--http-port", "7")
     assert result.exit_code == 0
     assert app.settings.http.port == 7  # type: ignore[attr-defined]
@@ -221,7 +221,7 @@ def test_the_server_gets_the_settings_and_its_end_is_the_commands(monkeypatch: p
     ],
 )
 @pytest.mark.parametrize("grouped", [False, True])
-def test_what_an_operator_can_mend_is_one_line_without_a_traceback(
+def test_an_error_that_an_operator_can_correct_is_one_line_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str, grouped: bool
 ) -> None:
     end = ExceptionGroup("nursery", [ExceptionGroup("inner", [error])]) if grouped else error
@@ -233,7 +233,7 @@ def test_what_an_operator_can_mend_is_one_line_without_a_traceback(
     assert "Traceback" not in result.output
 
 
-def test_several_causes_are_each_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_of_several_causes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result, _ = ending(
         monkeypatch,
         ExceptionGroup(
@@ -248,7 +248,7 @@ def test_several_causes_are_each_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "error", [ZeroDivisionError("x"), ExceptionGroup("", [ZeroDivisionError("x"), ClarionError("internal")])]
 )
-def test_what_nobody_foresaw_is_logged_with_its_traceback_and_exits_70(
+def test_an_unexpected_error_is_logged_with_its_traceback_and_exits_70(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     logged: list[tuple[str, Any]] = []
@@ -275,7 +275,7 @@ def test_a_second_server_on_the_same_data_is_refused_before_it_touches_anything(
     assert result.stderr.count("\n") == 1
 
 
-def test_ctrl_c_is_nobodys_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_not_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     result, _ = ending(monkeypatch, KeyboardInterrupt())
     assert result.exit_code == 130
     assert "internal" not in result.stderr

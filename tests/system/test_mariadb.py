@@ -49,7 +49,7 @@ def test_commands_run_on_mariadb_and_survive_a_killed_server(
     assert rig.server.terminate(within=10) == 0
 
 
-def test_results_wait_on_their_hosts_while_the_database_is_gone(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
+def test_hosts_keep_results_while_the_database_is_down(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     with running() as database:
         rig = make_rig(*settings(database, tmp_path, "http.write_timeout=2"))
         rig.start_server()

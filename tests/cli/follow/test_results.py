@@ -158,7 +158,7 @@ def test_notes_and_hints_stand_below_an_answer(clarion: Clarion, fake: Fake) -> 
 
 @pytest.mark.parametrize("other", [b"same\r\n", b"same", b"same \n", b"\x1b[32msame\x1b[0m\n"])
 @pytest.mark.parametrize("many", [0, results.FEW])
-def test_answers_that_look_alike_and_differ_say_so(clarion: Clarion, fake: Fake, other: bytes, many: int) -> None:
+def test_a_note_marks_results_that_look_alike_but_differ(clarion: Clarion, fake: Fake, other: bytes, many: int) -> None:
     fake.task(
         "completed",
         [

@@ -41,9 +41,7 @@ def test_each_long_poll_asks_for_what_is_newer_than_the_last_answer(
     assert pauses == []
 
 
-def test_an_answer_without_news_that_comes_too_soon_does_not_make_a_busy_loop(
-    clarion: Clarion, fake: Fake, pauses: list[float]
-) -> None:
+def test_early_answers_without_news_do_not_cause_a_busy_loop(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.task("completed", [host_row(1)], waits=[running(0, 1, 1), running(0, 1, 1)])
     assert clarion("run", "--hosts", "all", "--", "true").exit_code == 0
     assert pauses == [task.EARLY, task.EARLY]

@@ -50,7 +50,7 @@ def test_an_unwritable_data_directory_is_named(tmp_path: Path) -> None:
     assert done.returncode == 73 and str(blocked) in complaint(done)
 
 
-def test_a_place_where_nobody_may_write_is_named() -> None:
+def test_a_directory_that_is_not_writable_is_named() -> None:
     done = start("--data", "/proc/clarion/data")
     assert done.returncode == 73 and "/proc/clarion" in complaint(done)
 

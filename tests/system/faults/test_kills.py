@@ -88,7 +88,7 @@ def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig
     assert rig.wait_final(task_id)["status"] == "completed"
 
 
-def test_a_cancel_reaches_a_command_whose_agent_was_away(rig: Rig) -> None:
+def test_a_cancel_reaches_a_command_whose_agent_was_offline(rig: Rig) -> None:
     rig.start_agents("node1")
     task_id = rig.run(argv=["sleep", "600"])
     running(rig, task_id, 1)

@@ -121,7 +121,7 @@ def test_neither_a_clean_stop_nor_a_kill_makes_the_next_start_wait(
     assert second.server is not None and second.server.terminate() == 0
 
 
-def test_a_server_that_waits_for_the_lease_can_be_told_to_stop(make_rig: Callable[..., Rig]) -> None:
+def test_a_server_that_waits_for_the_lease_can_be_stopped(make_rig: Callable[..., Rig]) -> None:
     first = make_rig("store.lease_seconds=600")
     first.start_server()
     sets = ["--set", f"store.path={first.data / 'clarion.db'}", "--set", "store.lease_wait=600"]

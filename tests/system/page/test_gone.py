@@ -16,7 +16,7 @@ AS_OF = re.compile(r"Not connected, as of \d\d:\d\d:\d\d\.")
 
 
 @pytest.mark.browser
-def test_a_page_says_that_its_server_hangs_or_is_gone_and_goes_on_with_the_one_that_comes_after(
+def test_a_page_shows_that_its_server_hangs_or_is_down_and_continues_with_the_next_one(
     make_rig: Callable[..., Rig],
 ) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")
