@@ -89,7 +89,8 @@ class Conductor:
             alarm: Called with each alarm.
             inquire: Called with each question about executions that the database may not know.
         """
-        self._alarm, self._inquire = alarm, inquire
+        self._alarm = alarm
+        self._inquire = inquire
         self._engine, self._queue, self._sessions, self._progress, self._clock = (
             engine,
             queue,

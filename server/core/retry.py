@@ -104,11 +104,22 @@ def _attempt_record(row: Execution, status: ExecutionStatus, now_ms: int) -> dic
 
 def _clear(row: Execution) -> None:
     """Remove the ended attempt's values from the row."""
-    row.seq = row.journal_id = row.cancel_requested_at = row.cancel_reason = row.report = None
     row.unreachable = False
-    row.dispatched_at = row.accepted_at = row.started_at = row.finished_at = row.agent_started_at = (
-        row.agent_finished_at
-    ) = None
-    row.execution_ms = row.exit_code = row.signal = row.error_code = row.error_message = row.stdout_id = (
-        row.stderr_id
-    ) = None
+    row.seq = None
+    row.journal_id = None
+    row.cancel_requested_at = None
+    row.cancel_reason = None
+    row.report = None
+    row.dispatched_at = None
+    row.accepted_at = None
+    row.started_at = None
+    row.finished_at = None
+    row.agent_started_at = None
+    row.agent_finished_at = None
+    row.execution_ms = None
+    row.exit_code = None
+    row.signal = None
+    row.error_code = None
+    row.error_message = None
+    row.stdout_id = None
+    row.stderr_id = None

@@ -55,7 +55,9 @@ class EngineState:
 
     def __init__(self, limits: EngineLimits, chance: Callable[[], float], epoch: int) -> None:
         """Create a state without tasks and hosts."""
-        self.limits, self.chance, self.epoch = limits, chance, epoch
+        self.limits = limits
+        self.chance = chance
+        self.epoch = epoch
         self.tasks: dict[str, LiveTask] = {}
         self.by_command: dict[str, LiveTask] = {}
         self.hosts: dict[str, HostState] = {}
