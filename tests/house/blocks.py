@@ -69,7 +69,7 @@ ALIKE = (
     (re.compile(r"\b[0-9a-f]{12}\b"), "SHORT"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "SHA256"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
-    (re.compile(r"\b\d+(\.\d+)? ?(ms|s)\b(?! was over)"), "LASTED"),
+    (re.compile(r"\b\d+(\.\d+)? ?(ms|s)\b"), "LASTED"),
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
     (re.compile(r"Linux \S+ \d\S+ #.*"), "UNAME"),
     (re.compile(r"Debian GNU/Linux [\w.]+ \(\w+\)"), "SYSTEM"),

@@ -131,3 +131,22 @@ def test_files_and_folders_that_pages_name_exist(files: list[Path], root: Path) 
         if not (root / place).exists()
     ]
     assert not missing, "\n" + "\n".join(missing)
+
+
+LOGGED = {
+    "docs/guide/agents.md": ("limit_too_low", "execution_lookup_failed"),
+    "docs/guide/operations.md": (
+        "executions are lost in the database",
+        "stored_numbers_replaced",
+        "stored_value_skipped",
+    ),
+    "docs/design/security.md": ("connection refused", "enrolment refused"),
+}
+"""page → the log events that it names"""
+
+
+@pytest.mark.parametrize("page", LOGGED)
+def test_log_events_that_pages_name_are_logged(page: str) -> None:
+    source = "\n".join(file.read_text() for room in ("server", "agent") for file in sorted((ROOT / room).rglob("*.py")))
+    text = (ROOT / page).read_text()
+    assert [event for event in LOGGED[page] if f"`{event}`" not in text or f'"{event}"' not in source] == []
