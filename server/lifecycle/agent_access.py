@@ -19,9 +19,8 @@ from server.fleet.registry import Registry
 from server.ops.metrics import Metrics
 from server.ports import Clock
 from server.rpc.authenticate import HostAuthenticator
-from server.rpc.enrolment import Enrolment
-from server.rpc.enrolment import EnrolmentSettings as EnrolmentSettings
-from server.rpc.enrolment_port import EnrolmentConnections, EnrolmentPortLimits
+from server.rpc.enrolment.connections import EnrolmentConnections, EnrolmentPortLimits
+from server.rpc.enrolment.service import Enrolment, EnrolmentSettings
 from server.security import ca, ca_files, tls
 from server.security.admit import Takeovers
 from server.security.failure import InitFailed

@@ -15,7 +15,7 @@ from server.fleet.session import OutboxLimits
 from server.fleet.watching import TICK, WatchLimits
 from server.ports import Clock
 from server.rpc.accept.listener import ListenerLimits as ListenerLimits
-from server.rpc.enrolment_port import EnrolmentPortLimits
+from server.rpc.enrolment.connections import EnrolmentPortLimits
 from server.rpc.settings import AgentPortSettings as RpcSettings
 from server.rpc.settings import SessionTerms
 from server.settings.password_file import read_password

@@ -79,14 +79,13 @@ class HostAuthenticator:
         takeovers: Takeovers = Takeovers(),  # noqa: B008
         renew_after_end_ms: int = 0,
     ) -> None:
-        self._identities, self._registry, self._queue, self._clock, self._counts = (
-            identities,
-            registry,
-            queue,
-            clock,
-            counts,
-        )
-        self._takeovers, self._renew_after_end_ms = takeovers, renew_after_end_ms
+        self._identities = identities
+        self._registry = registry
+        self._queue = queue
+        self._clock = clock
+        self._counts = counts
+        self._takeovers = takeovers
+        self._renew_after_end_ms = renew_after_end_ms
         self._last_sessions: dict[str, LastSession] = {}
 
     def admit(self, certificate: bytes | None, claim: Claim, peer: str) -> None:
@@ -100,7 +99,8 @@ class HostAuthenticator:
         Raises:
             ClarionError: the session is refused, with the code for the agent.
         """
-        identity, now = identity_of(certificate), self._clock.now().wall_ms
+        identity = identity_of(certificate)
+        now = self._clock.now().wall_ms
         record = self._identities.get(identity.host_id) if identity is not None else None
         verdict = decide_admission(identity, record, claim, self._live_session(claim.host_id), now, self._takeovers)
         admitted = self._apply(verdict, identity, record, peer)

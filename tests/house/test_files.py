@@ -39,8 +39,6 @@ def lengths(files: list[Path], root: Path) -> dict[Path, int]:
 
 
 TO_BE_SPLIT = {
-    "server/rpc/enrolment.py",
-    "server/rpc/session/streams.py",
     "server/web/routes.py",
     "server/web/schemas/responses.py",
     "tests/rpc/session/test_session.py",

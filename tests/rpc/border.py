@@ -32,7 +32,7 @@ from server.lifecycle.agent_access import AgentAccess
 from server.ops.metrics import Metrics
 from server.rpc.accept.listener import ListenerLimits
 from server.rpc.authenticate import AgentAuth
-from server.rpc.enrolment_port import EnrolmentPortLimits
+from server.rpc.enrolment.connections import EnrolmentPortLimits
 from server.rpc.port import agent_port
 from server.rpc.settings import AgentPortSettings as RpcSettings
 from server.rpc.settings import SessionTerms

@@ -81,13 +81,15 @@ class AbuseTracker:
     """
 
     def __init__(self, per_minute: int, severe: int = 1) -> None:
-        self._burst, self._severe = float(per_minute), float(severe)
+        self._burst = float(per_minute)
+        self._severe = float(severe)
         self._tokens_of: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._reported: set[str] = set()
 
     def record(self, address: str, now: float, severe: bool = False) -> None:
         """Count a refused connection of this address."""
-        tokens, (cost, least) = self._tokens(address, now), (self._severe, 1.0 - self._severe) if severe else (1.0, 0.0)
+        tokens = self._tokens(address, now)
+        (cost, least) = (self._severe, 1.0 - self._severe) if severe else (1.0, 0.0)
         # Refusals of connections that were already open when the address was blocked do not increase its debt.
         self._tokens_of[address] = (min(tokens, max(least, tokens - cost)), now)
         self._tokens_of.move_to_end(address)
@@ -125,7 +127,8 @@ class Tarpit:
     """
 
     def __init__(self, seconds: float, limit: int) -> None:
-        self._seconds, self._limit = seconds, limit
+        self._seconds = seconds
+        self._limit = limit
         self._held: deque[tuple[float, socket]] = deque()
 
     def __len__(self) -> int:

@@ -94,8 +94,12 @@ class Listener:
         tls: ssl.SSLContext | None,
         handshake_failed: Callable[[str, BaseException], None],
     ) -> None:
-        self._sock, self._limits, self._accepted = sock, limits, accepted
-        self._refused, self._tls, self._handshake_failed = refused, tls, handshake_failed
+        self._sock = sock
+        self._limits = limits
+        self._accepted = accepted
+        self._refused = refused
+        self._tls = tls
+        self._handshake_failed = handshake_failed
         self._open_from: Counter[str] = Counter()
         self._handshakes = TlsHandshakes(limits.handshakes, limits.handshake, limits.handshake_bytes, limits.threads)
         self._abuse = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)

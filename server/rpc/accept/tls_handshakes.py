@@ -34,18 +34,17 @@ class TlsHandshakes:
     def __init__(
         self, limit: int, timeout: float, max_bytes: int, threads: int, clock: Callable[[], float] = monotonic
     ) -> None:
-        self._limit, self._timeout, self._share, self._max_bytes, self._threads, self._clock = (
-            limit,
-            timeout,
-            timeout / WAIT_SHARE,
-            max_bytes,
-            threads,
-            clock,
-        )
+        self._limit = limit
+        self._timeout = timeout
+        self._share = timeout / WAIT_SHARE
+        self._max_bytes = max_bytes
+        self._threads = threads
+        self._clock = clock
         self._workers: list[TlsWorker] = []
         self._open: dict[HandshakeSlot, None] = {}
         self._ended: deque[HandshakeSlot] = deque()
-        self._slot_freed, self._ended_event = trio.Event(), trio.Event()
+        self._slot_freed = trio.Event()
+        self._ended_event = trio.Event()
 
     def __len__(self) -> int:
         return len(self._open)

@@ -78,7 +78,9 @@ class HandshakeSlot:
     )
 
     def __init__(self, sock: socket, peername: tuple[str, int], started_at: float) -> None:
-        self.sock, self.peername, self.started_at = sock, peername, started_at
+        self.sock = sock
+        self.peername = peername
+        self.started_at = started_at
         self.peer_waiting_since: float | None = None
         self.drop_requested = False
         self.earlier_peer_delay = self.our_delay = 0.0
@@ -123,14 +125,12 @@ class TlsWorker:
         ended: Callable[[list[HandshakeSlot]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tls, self._timeout, self._share, self._max_bytes, self._ended, self._clock = (
-            tls,
-            timeout,
-            share,
-            max_bytes,
-            ended,
-            clock,
-        )
+        self._tls = tls
+        self._timeout = timeout
+        self._share = share
+        self._max_bytes = max_bytes
+        self._ended = ended
+        self._clock = clock
         self._epoll = select.epoll()
         self._wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wakeup_fd, select.EPOLLIN)
@@ -172,9 +172,11 @@ class TlsWorker:
 
     def step(self, timeout: float | None) -> None:
         """Wait up to `timeout` seconds for something to do, and do it."""
-        events, arrived_at = self._epoll.poll(0), self._last_poll
+        events = self._epoll.poll(0)
+        arrived_at = self._last_poll
         if not events:
-            events, arrived_at = self._epoll.poll(timeout), self._clock()
+            events = self._epoll.poll(timeout)
+            arrived_at = self._clock()
         self._last_poll = self._clock()
         waiting = [self._slots[fd] for fd, _ in events if fd in self._slots]
         for slot in waiting:
@@ -264,7 +266,8 @@ class TlsWorker:
             self._end(slot, TimeoutError(f"no TLS handshake within {self._timeout:g} s"))
 
     def _end(self, slot: HandshakeSlot, error: Exception | None = None) -> None:
-        slot.error, slot.peer_waiting_since = error, None
+        slot.error = error
+        slot.peer_waiting_since = None
         if self._slots.pop(slot.sock.fileno(), None) is not None:
             self._epoll.unregister(slot.sock)
         self._done.append(slot)
@@ -273,5 +276,6 @@ class TlsWorker:
 
     def _report(self) -> None:
         if self._done:
-            done, self._done = self._done, []
+            done = self._done
+            self._done = []
             self._ended(done)

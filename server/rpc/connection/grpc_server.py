@@ -78,7 +78,8 @@ class ServerProtocol(H2Protocol):
 
     def __init__(self, handler: Requests, config: Configuration, streams: int, header_list: int) -> None:
         super().__init__(handler, config, H2)
-        self._streams, self._header_list = streams, header_list
+        self._streams = streams
+        self._header_list = header_list
 
     def connection_made(self, transport: Any) -> None:
         """Start the connection like grpclib does, but announce everything in the first SETTINGS frame.
@@ -236,7 +237,8 @@ class GrpcServer(Server):
             config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window),
         )
         self._mapping = Methods(self._mapping)
-        self._streams, self._header_list = streams, header_list
+        self._streams = streams
+        self._header_list = header_list
         self.__gc_interval__ = GC_INTERVAL
 
     def protocol(self) -> ServerProtocol:

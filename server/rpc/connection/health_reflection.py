@@ -52,7 +52,8 @@ class HealthAndReflection:
     """
 
     def __init__(self, agent_service: Any, authorize: Authorize, timeout: float) -> None:
-        self._authorize, self._timeout = authorize, timeout
+        self._authorize = authorize
+        self._timeout = timeout
         self._serving = ServiceStatus()
         self._serving.set(True)
         health = Health({OVERALL: [self._serving], agent_service: [self._serving]})
@@ -86,7 +87,8 @@ class _WithDeadline:
     """grpclib's stream with a deadline for its first message."""
 
     def __init__(self, stream: Any, timeout: float) -> None:
-        self._stream, self._timeout = stream, timeout
+        self._stream = stream
+        self._timeout = timeout
         self._begun = False
 
     def __getattr__(self, name: str) -> Any:

@@ -84,7 +84,9 @@ class LazyGrpcConnection:
         calls: CallHandler,
         on_refused: Callable[[bool], None],
     ) -> None:
-        self._accepted, self._templates, self._calls = accepted, templates, calls
+        self._accepted = accepted
+        self._templates = templates
+        self._calls = calls
         self.conn: Any = None
         self.agent_stream: Any = None
         self.on_refused = on_refused
@@ -179,7 +181,8 @@ class LazyGrpcConnection:
 
     def _match(self) -> None:
         """Answer the first bytes from a template, or hand the connection to grpclib."""
-        held, complete = self._received, frames_until_call(self._received)
+        held = self._received
+        complete = frames_until_call(self._received)
         learnt = self._learned = self._learned or []
         template = (
             None
@@ -194,21 +197,25 @@ class LazyGrpcConnection:
             self.conn.write(template.output[self._written :])
             self._written = len(template.output)
         if template.headers is not None:
-            self._template, self._received = template, b""
+            self._template = template
+            self._received = b""
             stub = self.stub
-            stub.inbound_flow_control_window, stub.outbound_flow_control_window = template.inbound, template.outbound
+            stub.inbound_flow_control_window = template.inbound
+            stub.outbound_flow_control_window = template.outbound
             stub.max_outbound_frame_size = template.frame
             stub.stream = StubStream(template.inbound_stream, template.outbound_stream)
             self._calls.on_call(self, template.headers)
 
     def _after_template(self, frames: bytes) -> None:
         """Handle window updates and acknowledgements of the server's SETTINGS; h2 gets everything else."""
-        stub, position = self.stub, 0
+        stub = self.stub
+        position = 0
         stream = stub.stream
         assert stream is not None and self._template is not None
         while position < len(frames):
             size = int.from_bytes(frames[position : position + 3], "big")
-            kind, number = frames[position + 3], int.from_bytes(frames[position + 5 : position + 9], "big") & MAX_WINDOW
+            kind = frames[position + 3]
+            number = int.from_bytes(frames[position + 5 : position + 9], "big") & MAX_WINDOW
             more = int.from_bytes(frames[position + HEADER : position + HEADER + 4], "big") & MAX_WINDOW
             target: StubH2Connection | StubStream | None = stub if number == 0 else stream if number == STREAM else None
             if frames[position : position + HEADER] == ACK and self._acks < len(self._template.inbound_acked):
@@ -243,7 +250,8 @@ class LazyGrpcConnection:
         before = self._learned[-1].data if self._learned else b""
         rest = self._received[len(before) :]
         transport = self._make(before)
-        self._received, self._learned = b"", None
+        self._received = b""
+        self._learned = None
         if not before:
             transport.conn = self.conn
             self._grpclib.connection_made(transport)
@@ -261,7 +269,8 @@ class LazyGrpcConnection:
         """Build h2 and grpclib objects, and bring them to the connection's state by feeding them the same bytes."""
         transport = self._make(b"")
         self._grpclib.connection_made(transport)
-        handler, recorder = self._grpclib.processor.handler, RecordingTransport()
+        handler = self._grpclib.processor.handler
+        recorder = RecordingTransport()
         self._grpclib.processor.handler = recorder
         self._grpclib.data_received(template.data)
         self._grpclib.processor.handler = handler
@@ -280,8 +289,10 @@ class LazyGrpcConnection:
         """Build grpclib's object and feed it `before`. Its writes are dropped until the transport has a connection."""
         accepted = self._accepted
         transport = Transport(accepted.sock, accepted.peername, accepted.certificate)
-        transport.on_refused, transport.refusal = self.on_refused, self.refusal
-        self._transport, self._grpclib = transport, self._templates.make()
+        transport.on_refused = self.on_refused
+        transport.refusal = self.refusal
+        self._transport = transport
+        self._grpclib = self._templates.make()
         if before:
             self._grpclib.connection_made(transport)
             self._grpclib.data_received(before)

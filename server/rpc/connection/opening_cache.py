@@ -60,7 +60,8 @@ class HandshakeTemplate:
     )
 
     def __init__(self, data: bytes, output: bytes) -> None:
-        self.data, self.output = data, output
+        self.data = data
+        self.output = output
         self.headers: Mapping[str, str] | None = None
         self.answer = b""
         self.frame = self.inbound = self.inbound_stream = self.outbound = self.outbound_stream = 0
@@ -77,7 +78,8 @@ class StubStream:
         state = StreamState.OPEN
 
     def __init__(self, inbound: int, outbound: int) -> None:
-        self.inbound_flow_control_window, self.outbound_flow_control_window = inbound, outbound
+        self.inbound_flow_control_window = inbound
+        self.outbound_flow_control_window = outbound
 
 
 class StubH2Connection:
@@ -153,9 +155,11 @@ class HandshakeTemplates:
             self._known.popitem(last=False)
 
     def _learn(self, data: bytes) -> HandshakeTemplate | None:
-        recorder, protocol = RecordingTransport(), self.make()
+        recorder = RecordingTransport()
+        protocol = self.make()
         protocol.connection_made(recorder)
-        handler, protocol.processor.handler = protocol.processor.handler, recorder
+        handler = protocol.processor.handler
+        protocol.processor.handler = recorder
         try:
             protocol.data_received(data)
             return None if recorder.closed else self._understand(data, recorder, protocol.connection._connection)
@@ -183,12 +187,12 @@ class HandshakeTemplates:
         state = http2.streams[STREAM]
         if state.state_machine.state is not StreamState.OPEN:
             return None
-        template.headers, template.frame = headers_of_call, http2.max_outbound_frame_size
-        template.inbound, template.outbound = http2.inbound_flow_control_window, http2.outbound_flow_control_window
-        template.inbound_stream, template.outbound_stream = (
-            state.inbound_flow_control_window,
-            state.outbound_flow_control_window,
-        )
+        template.headers = headers_of_call
+        template.frame = http2.max_outbound_frame_size
+        template.inbound = http2.inbound_flow_control_window
+        template.outbound = http2.outbound_flow_control_window
+        template.inbound_stream = state.inbound_flow_control_window
+        template.outbound_stream = state.outbound_flow_control_window
         http2.send_headers(STREAM, ANSWER)
         template.answer = http2.data_to_send()
         windows = []
@@ -225,9 +229,11 @@ def frames_until_call(data: bytes) -> bool | None:
     Returns:
         True, or None if more bytes are needed, or False if there is another kind of frame.
     """
-    position, end = PREFACE, len(data)
+    position = PREFACE
+    end = len(data)
     while position < end:
-        kind, flags = data[position + 3], data[position + 4]
+        kind = data[position + 3]
+        flags = data[position + 4]
         if kind == HEADERS:
             position += HEADER + int.from_bytes(data[position : position + 3], "big")
             return flags & 0x2D == 0x04 and position == end  # END_HEADERS, without END_STREAM, padding or priority

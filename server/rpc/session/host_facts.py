@@ -31,7 +31,9 @@ class HostRecorder:
     """Keeps the registry's hosts up to date with what their agents report."""
 
     def __init__(self, registry: Registry, queue: WriterQueue, clock: Clock) -> None:
-        self._registry, self._queue, self._clock = registry, queue, clock
+        self._registry = registry
+        self._queue = queue
+        self._clock = clock
         self._saved: dict[str, deque[float]] = {}
 
     def record_hello(self, hello: Hello, peer: str) -> None:

@@ -40,7 +40,8 @@ class ReadBatcher:
             return
         self.record_sent(now)
         if self._last_was_small:
-            self._small_slices, self._counted_at = self._recent_small_slices(now) + 1.0, now
+            self._small_slices = self._recent_small_slices(now) + 1.0
+            self._counted_at = now
 
     def record_sent(self, now: float) -> None:
         """Note that something was sent, so answers are expected."""

@@ -21,7 +21,8 @@ class ResultCredits:
     """Result credits of new sessions. full: credits that a session may have."""
 
     def __init__(self, full: int, queue: WriterQueue) -> None:
-        self._full, self._queue = full, queue
+        self._full = full
+        self._queue = queue
         self._reduced: dict[Session, None] = {}
 
     def for_message(self, session: Session, act: Outgoing) -> int:

@@ -26,8 +26,9 @@ from server.rpc.connection.health_reflection import Codec, HealthAndReflection
 from server.rpc.connection.lazy_grpc import LazyGrpcConnection
 from server.rpc.connection.opening_cache import STREAM, HandshakeTemplates
 from server.rpc.session import hello as from_agent
+from server.rpc.session.agent_stream import AgentStream
 from server.rpc.session.host_facts import HostRecorder
-from server.rpc.session.streams import AgentStream, AgentStreams
+from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import AgentPortMetrics, AgentPortSettings
 from server.security.admit import Claim
 
@@ -62,8 +63,13 @@ class SessionSetup:
         counts: AgentPortMetrics,
         limits: http2.ConnectionLimits,
     ) -> None:
-        self._streams, self._recorder, self._engine, self._clock = streams, recorder, engine, clock
-        self._auth, self._settings, self._counts = auth, settings, counts
+        self._streams = streams
+        self._recorder = recorder
+        self._engine = engine
+        self._clock = clock
+        self._auth = auth
+        self._settings = settings
+        self._counts = counts
         services = HealthAndReflection(self, self._admit_probe, settings.hello_timeout)
         streams.when_draining(services.drain)
         self._server = GrpcServer([self, services], Codec(), settings.max_message, limits.streams, limits.header_list)

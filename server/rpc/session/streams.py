@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 import trio
@@ -24,12 +24,12 @@ from server.fleet.registry import Registry
 from server.fleet.session import Session
 from server.ports import Clock, EngineHandle
 from server.rpc.accept.abuse import grpc_error
-from server.rpc.connection.lazy_grpc import LazyGrpcConnection
 from server.rpc.session import decode as rows
 from server.rpc.session import encode
+from server.rpc.session.agent_stream import AgentStream, HelloHandler
 from server.rpc.session.encode import Encoder
 from server.rpc.session.endings import COUNTED, DRAINING, END_STATUS, ENDED, FLOODS, ORDERLY
-from server.rpc.session.pending import PendingConnection
+from server.rpc.session.pending import PendingConnections
 from server.rpc.session.read_batching import IDLE_DELAY, ReadBatcher
 from server.rpc.session.report_slices import split_by_command
 from server.rpc.session.result_credits import ResultCredits
@@ -48,71 +48,16 @@ the next slice.
 """
 PREFERRED_SECONDS = 1.0
 """Seconds for which a connection is read before others after a command of a small task was sent to it."""
-HELLO, HEARTBEAT, GONE, BROKEN = 3, 12, -1, 0
+HELLO = 3
+HEARTBEAT = 12
+GONE = -1
+BROKEN = 0
 KINDS = {1: "command_content", 2: "command_result", 5: "accepted", 7: "started", 8: "output", 12: "heartbeat"}
 BEAT_AFTER = 1.25
 """The server sends a heartbeat after this many heartbeat intervals without sending anything else.
 
 An agent's heartbeats arrive up to a tenth of an interval late, and the answers to them count as sending.
 """
-FOREVER = float("inf")
-
-
-class AgentStream:
-    """A call on a connection of the lane, which has this object as the tag of its rows. session: None until the Hello
-    is accepted.
-
-    front: of a call that came the short way. over: of another one; resolved with None for OK, or with the error that
-    ends the call.
-    """
-
-    __slots__ = (
-        "_must_have_sent",
-        "_stalled_since",
-        "beat",
-        "conn",
-        "heartbeat_to_answer",
-        "last_sent",
-        "lazy",
-        "outcome",
-        "session",
-    )
-
-    def __init__(self, conn: Any, lazy: LazyGrpcConnection | None = None) -> None:
-        self.conn, self.lazy = conn, lazy
-        self.session: Session | None = None
-        self.outcome: asyncio.Future[GRPCError | None] | None = (
-            None if lazy is not None else asyncio.get_running_loop().create_future()
-        )
-        self.heartbeat_to_answer: int | None = None
-        self.beat = 0
-        self.last_sent = self._must_have_sent = self._stalled_since = 0.0
-
-    def is_stalled(self, now: float, patience: float) -> bool:
-        """Whether something waits to be sent, and not all of what waited at least `patience` seconds ago has left."""
-        queued = self.conn.queued_bytes
-        if queued == 0:
-            self._stalled_since = 0.0
-            return False
-        sent = self.conn.counts()["bytes_out"]
-        if self._stalled_since == 0.0 or sent >= self._must_have_sent:
-            self._stalled_since, self._must_have_sent = now, sent + queued
-            return False
-        return now - self._stalled_since >= patience
-
-    def finish(self, error: GRPCError | None) -> None:
-        if self.lazy is not None:
-            self.lazy.finish(error)
-        elif self.outcome is not None and not self.outcome.done():
-            self.outcome.set_result(error)
-
-
-class HelloHandler(Protocol):
-    """Whoever judges what a call that came the short way begins with."""
-
-    def on_hello(self, stream: AgentStream, message: bytes) -> None: ...
-
-    def on_wrong_start(self, stream: AgentStream, reason: str, detail: str, error: GRPCError) -> None: ...
 
 
 class AgentStreams:
@@ -144,8 +89,13 @@ class AgentStreams:
         settings: AgentPortSettings,
         counts: AgentPortMetrics,
     ) -> None:
-        self._poller, self._registry, self._engine, self._queue = poller, registry, engine, queue
-        self._clock, self._settings, self._counts = clock, settings, counts
+        self._poller = poller
+        self._registry = registry
+        self._engine = engine
+        self._queue = queue
+        self._clock = clock
+        self._settings = settings
+        self._counts = counts
         self._encoder = Encoder(settings.terms)
         self._open_streams: dict[int, AgentStream] = {}
         self._closing: TimerWheel[Any] = TimerWheel(settings.pulse, clock.now().mono)
@@ -153,8 +103,7 @@ class AgentStreams:
         self._unsent = SendQueue()
         self._credits = ResultCredits(settings.terms.credits, queue)
         self._timers: TimerWheel[AgentStream] = TimerWheel(settings.pulse, clock.now().mono)
-        self._hello_deadlines: TimerWheel[Any] = TimerWheel(settings.pulse, clock.now().mono)
-        self._pending: dict[Any, PendingConnection] = {}
+        self._pending = PendingConnections(settings, clock)
         self._on_drain: list[Callable[[], None]] = []
         self.draining = False
         self._batcher = ReadBatcher()
@@ -162,31 +111,20 @@ class AgentStreams:
     # --- the life of a session ---
 
     def add_connection(self, conn: Any, goaway: Callable[[], None]) -> None:
-        """Note a new connection. Without a Hello within `hello_timeout` it is closed; `keep_for_probes` extends that.
-
-        Args:
-            conn: the connection; `connection_closed` must follow.
-            goaway: tells the peer that no further call is accepted.
-        """
-        closes_at = self._clock.now().mono + self._settings.hello_timeout
-        self._pending[conn] = PendingConnection(goaway, closes_at)
-        self._hello_deadlines.set(conn, closes_at)
+        """Note a new connection; see PendingConnections.add. `connection_closed` must follow."""
+        self._pending.add(conn, goaway)
 
     def keep_for_probes(self, conn: Any) -> None:
-        """Keep a connection that asks for health or reflection for `caller_age`, unless it becomes an agent's."""
-        pending = self._pending.get(conn)
-        if pending is not None and not pending.is_probe and pending.closes_at != FOREVER:
-            pending.is_probe, pending.closes_at = True, self._clock.now().mono + self._settings.caller_age
-            self._hello_deadlines.set(conn, pending.closes_at)
+        """Keep a connection that asks for health or reflection; see PendingConnections.keep_for_probes."""
+        self._pending.keep_for_probes(conn)
 
     def connection_closed(self, conn: Any) -> None:
         """Forget a connection."""
-        self._pending.pop(conn, None)
+        self._pending.discard(conn)
 
     def open(self, stream: AgentStream, host_id: str, peer: str) -> Session:
         """Open a session for a stream whose Hello is accepted."""
-        if (pending := self._pending.get(stream.conn)) is not None:
-            pending.closes_at = FOREVER
+        self._pending.become_agents(stream.conn)
         now = self._clock.now()
         session = stream.session = self._registry.attach(host_id, peer, now.wall_ms, self._unsent.add)
         self._open_streams[session.number] = stream
@@ -199,9 +137,9 @@ class AgentStreams:
         session = stream.session
         if session is None or self._open_streams.pop(session.number, None) is None:
             return
-        if self.draining and stream.lazy is None and (pending := self._pending.get(stream.conn)) is not None:
+        if self.draining and stream.lazy is None:
             # Sent after the call's end, because h2 clients ignore frames of all streams after a GOAWAY.
-            asyncio.get_running_loop().call_soon(pending.goaway)
+            asyncio.get_running_loop().call_soon(self._pending.goaway, stream.conn)
         session.record_read(self._clock.now(), stream.conn.last_read)
         self._counts.session_closed()
         log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
@@ -222,9 +160,7 @@ class AgentStreams:
             call()
         for session in self._registry.sessions():
             session.end(DRAINING)
-        for pending in list(self._pending.values()):
-            if pending.closes_at != FOREVER:  # an agent gets its GOAWAY when its call has ended
-                pending.goaway()
+        self._pending.goaway_all()  # an agent gets its GOAWAY when its call has ended
 
     # --- reading ---
 
@@ -276,7 +212,8 @@ class AgentStreams:
 
     def _before_hello(self, stream: AgentStream, row: tuple[Any, ...]) -> None:
         """Handle the first row of a stream that has no session yet."""
-        kind, hello_handler = row[1], self.hello_handler
+        kind = row[1]
+        hello_handler = self.hello_handler
         assert hello_handler is not None, "SessionSetup sets it before it attaches a stream without a session"
         if kind == HELLO:
             hello_handler.on_hello(stream, row[2])
@@ -303,7 +240,8 @@ class AgentStreams:
             )
 
     def _to_report(self, stream: AgentStream, row: tuple[Any, ...]) -> Report | None:
-        kind, session = row[1], stream.session
+        kind = row[1]
+        session = stream.session
         assert session is not None
         if kind in rows.EVENTS:
             event = rows.to_event(session.host_id, row)
@@ -372,7 +310,8 @@ class AgentStreams:
             number = 0
             while (session := self._unsent.take()) is not None:
                 self._flush(session, now)
-                now, number = self._clock.now().mono, number + 1
+                now = self._clock.now().mono
+                number = number + 1
                 if number % SENDS_IN_A_ROW == 0 or now - begun >= SECONDS_IN_A_ROW:
                     await let_other_tasks_run()
                     now = begun = self._clock.now().mono
@@ -421,7 +360,7 @@ class AgentStreams:
         while True:
             await trio.sleep(self._settings.pulse)
             now = self._clock.now().mono
-            self._close_expired(now)
+            self._pending.close_expired(now)
             self._poller.overdue(now)
             results, sessions = self._credits.take_due()
             for granted in sessions:
@@ -451,14 +390,3 @@ class AgentStreams:
                     stream.last_sent = now
                     next_word = now + terms.heartbeat
                 self._timers.set(stream, min(next_word, max(now, heard + terms.silence)))
-
-    def _close_expired(self, now: float) -> None:
-        for conn in self._hello_deadlines.due(now):
-            pending = self._pending.get(conn)
-            if pending is None or conn.closed or now < pending.closes_at:
-                continue
-            if pending.is_probe:
-                pending.goaway()
-                conn.close()
-            else:
-                conn.abort("no_hello")

@@ -18,7 +18,8 @@ class TimerWheel(Generic[K]):
     __slots__ = ("_done", "_slots", "_tick")
 
     def __init__(self, tick: float, now: float) -> None:
-        self._tick, self._done = tick, int(now / tick)
+        self._tick = tick
+        self._done = int(now / tick)
         self._slots: dict[int, list[K]] = {}
 
     def set(self, key: K, when: float) -> None:

@@ -18,7 +18,7 @@ from proto.link.errors import LinkRefused
 from server.lifecycle.wiring import connection_limits, listener_limits, rpc_settings
 from server.rpc.accept.abuse import MAX_ADDRESSES, AbuseTracker, Tarpit, is_severe, refusal_label
 from server.rpc.accept.listener import ListenerLimits
-from server.rpc.session.streams import AgentStream
+from server.rpc.session.agent_stream import AgentStream
 from server.settings.schema import Settings
 from server.settings.sections.guard import Guard
 from tests.rpc.accept.test_listener import door

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from _speedups.http2.limits import ConnectionLimits
-from server.rpc.enrolment_port import PREFACE, EnrolmentPortLimits
+from server.rpc.enrolment.connections import PREFACE, EnrolmentPortLimits
 from tests.rpc.border import Border, border
 
 SETTINGS, PING, HEADERS, CONTINUATION, DATA, RST, PRIORITY, WINDOW = 4, 6, 1, 9, 0, 3, 2, 8

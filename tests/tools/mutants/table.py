@@ -236,12 +236,12 @@ MUTANTS = (
     # --- names of hosts
     # -------------------------------------------------------------------------------------------------------
     Mutant(
-        "a host's place is taken only with a token that allows it", "server/rpc/enrolment.py",
+        "a host's place is taken only with a token that allows it", "server/rpc/enrolment/hosts.py",
         "if other.host_id in online or not token.replace]", "if other.host_id in online]",
         ("tests/rpc/enrolment/test_claimed_names.py",),
     ),
     Mutant(
-        "a host that is online keeps its place", "server/rpc/enrolment.py",
+        "a host that is online keeps its place", "server/rpc/enrolment/hosts.py",
         "if other.host_id in online or not token.replace]", "if not token.replace]",
         ("tests/rpc/enrolment/test_claimed_names.py",),
     ),

@@ -1,7 +1,6 @@
-"""What a connection of the enrolment port may cost before it has shown anything: the same guard as on the agent port,
-on grpclib's own connections.
+"""Connections of the enrolment port, with the same guard as on the agent port, on grpclib's own connections.
 
-Few hosts join at a time, so the frames are taken apart in Python, and the TLS handshakes are done by the loop,
+Few hosts join at a time. So frames are split in Python, and the event loop computes TLS handshakes,
 `handshakes_per_second` of them.
 """
 
@@ -27,14 +26,22 @@ from server.security.connection_slots import ConnectionSlot, ConnectionSlots, No
 log = structlog.get_logger("rpc.enrolment_port")
 
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at what is overdue on a connection."""
+"""Seconds between two checks of a connection for timeouts."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentPortLimits:
-    """connections: at once; per_address: of those, from one address. idle: seconds without a call, after which a
-    connection is closed.
-    guard: of each connection. refusals_per_minute, abuse_weight: of an address, see refusals.Offenders."""
+    """Limits of the enrolment port.
+
+    Attributes:
+        connections: open connections.
+        per_address: open connections from one address.
+        handshakes_per_second: new connections per second.
+        idle: seconds without a call, after which a connection is closed.
+        refusals_per_minute: of an address, after which it is blocked; see AbuseTracker.
+        abuse_weight: refusals that a severe one counts as.
+        guard: limits of each connection.
+    """
 
     connections: int = 512
     per_address: int = 64
@@ -46,10 +53,11 @@ class EnrolmentPortLimits:
 
 
 class EnrolmentConnections:
-    """Who gets a connection, for proto.link.accept. refused: called with the reason of each refusal."""
+    """Accepts or refuses connections for proto.link.accept. refused: called with the reason of each refusal."""
 
     def __init__(self, limits: EnrolmentPortLimits, refused: Callable[[str], None]) -> None:
-        self._limits, self._refused = limits, refused
+        self._limits = limits
+        self._refused = refused
         self._places = ConnectionSlots(limits.connections, limits.per_address)
         self._abuse = AbuseTracker(limits.refusals_per_minute, limits.abuse_weight)
         self._bucket: TokenBucket | None = None
@@ -66,13 +74,13 @@ class EnrolmentConnections:
             await trio.sleep(wait)
 
     def enter(self, sock: socket.socket, address: str) -> ConnectionSlot | None:
-        """Its place, or None: the connection must be closed."""
+        """Return the connection's slot, or None if it must be closed."""
         if self._abuse.is_blocked(address, trio.current_time()):
             self._refuse("address_shut_out", address, self._abuse.is_first_block(address))
             return None
 
         def close() -> None:
-            with suppress(OSError):  # its peer has closed it already
+            with suppress(OSError):  # the peer has already closed it
                 sock.shutdown(socket.SHUT_RDWR)
 
         place = ConnectionSlot(address, close)
@@ -85,23 +93,24 @@ class EnrolmentConnections:
         return place
 
     def failed(self, place: ConnectionSlot) -> None:
-        """Its TLS handshake did not end well."""
+        """Note that its TLS handshake failed."""
         self._places.leave(place)
         self._abuse.record(place.address, trio.current_time())
 
     def left(self, place: ConnectionSlot) -> None:
+        """Note that the connection is closed."""
         self._places.leave(place)
 
     def protocol(self, inner: Any, place: ConnectionSlot) -> asyncio.Protocol:
-        """inner: grpclib's protocol object for this connection."""
+        """Wrap grpclib's protocol object for this connection."""
         return GuardedProtocol(inner, self._limits, self._rates, self, place)
 
     def works(self, place: ConnectionSlot, busy: bool) -> None:
-        """Whether it has a call under way: one without makes room for others."""
+        """Note whether a call is running. An idle connection may be closed for a new one."""
         (self._places.works if busy else self._places.waits)(place)
 
     def cut_off(self, place: ConnectionSlot, reason: str) -> None:
-        """It asked too much, or broke the protocol."""
+        """Count a connection that exceeded a limit or broke the protocol."""
         word = refusal_label(f"guard: {reason}") or "protocol_error"
         self._abuse.record(place.address, trio.current_time(), is_severe(word))
         self._refuse(word, place.address, True, reason)
@@ -119,7 +128,7 @@ class EnrolmentConnections:
 
 
 class GuardedProtocol(asyncio.Protocol):
-    """Takes the peer's bytes apart into frames, and hands on to grpclib what the guard admits."""
+    """Splits the peer's bytes into frames, and gives grpclib those that the guard admits."""
 
     def __init__(
         self,
@@ -129,8 +138,12 @@ class GuardedProtocol(asyncio.Protocol):
         owner: EnrolmentConnections,
         place: ConnectionSlot,
     ) -> None:
-        self._inner, self._limits, self._owner, self._place = inner, limits, owner, place
-        self._guard, self._frames = Guard(limits.guard, table), Buckets(table)
+        self._inner = inner
+        self._limits = limits
+        self._owner = owner
+        self._place = place
+        self._guard = Guard(limits.guard, table)
+        self._frames = Buckets(table)
         self._buffer = bytearray()
         self._preface_seen = self._ended = False
         self._number = 0
@@ -172,8 +185,13 @@ class GuardedProtocol(asyncio.Protocol):
         self._inner.connection_lost(error)
 
     def _read(self) -> None:
-        """Raises Refusal."""
-        buffer, now = self._buffer, trio.current_time()
+        """Handle whole frames in the buffer.
+
+        Raises:
+            Refusal: the peer broke the protocol or exceeded a limit.
+        """
+        buffer = self._buffer
+        now = trio.current_time()
         if not self._preface_seen:
             if not PREFACE.startswith(bytes(buffer[: len(PREFACE)])):
                 raise Refusal(PROTOCOL_ERROR, "no HTTP/2 preface")
@@ -204,7 +222,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._inner.data_received(data)
 
     def _sent(self, data: bytes) -> None:
-        """What grpclib writes."""
+        """Check what grpclib writes."""
         try:
             self._guard.sent(data, trio.current_time())
         except Refusal as refusal:
@@ -221,7 +239,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check_overdue)
 
     def _check_overdue(self) -> None:
-        """At what takes too long."""
+        """Close the connection if a frame, a header block or the next call takes too long."""
         now = trio.current_time()
         try:
             self._guard.overdue(now)
@@ -239,7 +257,7 @@ class GuardedProtocol(asyncio.Protocol):
             self._end(refusal.code)
 
     def _end(self, code: int) -> None:
-        """GOAWAY, and nothing more."""
+        """Send a GOAWAY, and nothing more."""
         self._ended = True
         self._transport.write(goaway(self._guard.http2.highest_inbound_stream_id, code))
         self._transport.close()
@@ -249,10 +267,11 @@ class GuardedProtocol(asyncio.Protocol):
 
 
 class _ObservedTransport:
-    """A transport whose writes are seen."""
+    """A transport that reports each write."""
 
     def __init__(self, transport: Any, sent: Callable[[bytes], None]) -> None:
-        self._transport, self._sent = transport, sent
+        self._transport = transport
+        self._sent = sent
 
     def write(self, data: bytes) -> None:
         self._sent(bytes(data))
