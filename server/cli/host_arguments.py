@@ -14,6 +14,7 @@ FILE_LIMIT = 8 << 20
 """Maximum bytes of a file with hosts: a hundred thousand long names."""
 SELECTOR_BYTES = 6_000
 """Maximum bytes of a selector in a URL."""
+_SET = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
 _NAME = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 
@@ -21,11 +22,16 @@ def targets(texts: Iterable[str], option: str = "--hosts") -> list[str]:
     """Return the targets of a request. Raises click.UsageError."""
     found: list[str] = []
     for text in texts:
-        if text == "-" or text.startswith("@"):
+        if text == "-" or (text.startswith("@") and not _is_set(text[1:])):
             found += _from_file(text, option)
         else:
             found += split(text)
     return found
+
+
+def _is_set(name: str) -> bool:
+    """True if @name is a host set: it has the form of a set's name, and no file of this name exists."""
+    return _SET.match(name) is not None and not Path(name).exists()
 
 
 def split(text: str) -> list[str]:

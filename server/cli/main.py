@@ -40,6 +40,13 @@ _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "release": ("server.cli.commands.hosts.release", "Let a revoked, quarantined or expired host join again."),
     "orphans": ("server.cli.commands.hosts.orphans", "List executions that the database has lost."),
 }
+_SETS: dict[str, tuple[str | click.Command, str]] = {
+    "list": ("server.cli.commands.sets.list", "List host sets."),
+    "show": ("server.cli.commands.sets.show", "Show a host set and its hosts."),
+    "create": ("server.cli.commands.sets.create", "Create a host set."),
+    "change": ("server.cli.commands.sets.change", "Change a host set."),
+    "delete": ("server.cli.commands.sets.delete", "Delete host sets."),
+}
 _JOIN: dict[str, tuple[str | click.Command, str]] = {
     "create": ("server.cli.commands.join_token.create", "Create a join token."),
     "list": ("server.cli.commands.join_token.list", "List join tokens."),
@@ -63,6 +70,7 @@ tasks = LazyGroup("tasks", verbs=_TASKS, help="Show and control tasks.", context
 hosts = LazyGroup(
     "hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS
 )
+sets = LazyGroup("sets", verbs=_SETS, help="Names for hosts, written @SET in selectors.", context_settings=_SETTINGS)
 context = LazyGroup(
     "context",
     verbs=_CONTEXT,
@@ -108,6 +116,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "logs": ("server.cli.commands.logs", "Print the output of a task's hosts."),
         "tasks": (tasks, "Show and control tasks."),
         "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
+        "sets": (sets, "Names for hosts, written @SET in selectors."),
         "join-token": (join_token, "Manage join tokens, with which machines become hosts."),
         "join": (join, "Approve or deny join requests."),
         "stats": ("server.cli.commands.stats", "Show the server's counters."),

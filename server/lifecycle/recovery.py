@@ -11,6 +11,7 @@ from server.conductor import Conductor
 from server.core.effects import Alarm
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
+from server.core.model import HostSet
 from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
@@ -70,7 +71,9 @@ def unreadable_alarms(store: Store) -> list[Alarm]:
 
 
 async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:
-    """Load all known hosts as offline and return their number."""
+    """Load all host sets, and all known hosts as offline; return the number of hosts."""
+    for host_set in await store.all_of(HostSet):
+        registry.directory.sets.put(host_set)
     hosts = await store.hosts()
     for host in hosts:
         registry.put(replace(host, status="offline"))

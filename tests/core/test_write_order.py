@@ -16,6 +16,7 @@ from server.core.effects import (
     CreateTask,
     Cut,
     DeleteHost,
+    DeleteHostSet,
     DeleteJoinRequest,
     DeleteJoinToken,
     DeleteOrphans,
@@ -28,6 +29,7 @@ from server.core.effects import (
     Save,
     SaveExecution,
     SaveHost,
+    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveKinds,
@@ -41,7 +43,7 @@ from server.core.effects import (
     UseJoinToken,
     Welcome,
 )
-from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output
+from server.core.model import Command, Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken, Output
 from server.core.write_order import AFTER_ALL, after_ids, order_of
 from tests.core.shadow import task
 
@@ -80,6 +82,8 @@ def made(kind: type, **fields: object) -> object:
         (DeleteOrphans("a"), {"a"}, None),
         (SaveOrphan("a", "c", 1, 0, 7, 2), {"a", "c"}, None),
         (SaveSeen("a", 5), set(), None),
+        (made(SaveHostSet, host_set=made(HostSet)), set(), None),
+        (DeleteHostSet("web"), set(), None),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )

@@ -276,6 +276,30 @@ async def host_exists(world: World) -> Answer:
     return await world.post("/api/v1/hosts", {"hostname": "web-1"})
 
 
+async def unknown_set(world: World) -> Answer:
+    return await world.post("/api/v1/run", RUN | {"targets": ["@nothing"]})
+
+
+async def set_cycle(world: World) -> Answer:
+    await set_exists(world)
+    return await world.call("PATCH", "/api/v1/sets/web", {"selector": "not @web"})
+
+
+async def set_exists(world: World) -> Answer:
+    await world.post("/api/v1/sets", {"name": "web", "selector": "all"})
+    return await world.post("/api/v1/sets", {"name": "web", "selector": "all"})
+
+
+async def set_in_use(world: World) -> Answer:
+    await set_exists(world)
+    await world.post("/api/v1/sets", {"name": "more", "selector": "@web"})
+    return await world.call("DELETE", "/api/v1/sets/web")
+
+
+async def set_not_found(world: World) -> Answer:
+    return await world.get("/api/v1/sets/nothing")
+
+
 async def range_not_satisfiable(world: World) -> Answer:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"x")

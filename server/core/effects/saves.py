@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
+from server.core.model import Command, Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken, Output, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +196,20 @@ class SaveKinds:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveHostSet:
+    """Insert or overwrite a host set."""
+
+    host_set: HostSet
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteHostSet:
+    """Delete a host set."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SaveMeta:
     """Insert or overwrite a fact about the installation, such as the server's epoch."""
 
@@ -223,5 +237,7 @@ Save = (
     | DeleteJoinRequest
     | SaveIdentity
     | SaveKinds
+    | SaveHostSet
+    | DeleteHostSet
     | SaveMeta
 )

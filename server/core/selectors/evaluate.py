@@ -9,8 +9,19 @@ from typing import TypeVar
 from server.core.selectors.expression import BOUNDS, And, Bounds, Not, Or
 from server.core.selectors.glob import Glob
 from server.core.selectors.inventory import HostDirectory
-from server.core.selectors.parser import Atom, AttributeTest, Keyword, Names, Network, Patterns, Selector, TaskResults
+from server.core.selectors.parser import (
+    Atom,
+    AttributeTest,
+    Keyword,
+    Names,
+    Network,
+    Patterns,
+    Selector,
+    SetReference,
+    TaskResults,
+)
 
+NO_SETS: Mapping[str, Selector | Set[str]] = {}
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -59,6 +70,7 @@ def select(
     online: Set[str],
     results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
+    sets: Mapping[str, Selector | Set[str]] = NO_SETS,
 ) -> Selection:
     """Return the hosts for which any of the selectors is true.
 
@@ -68,11 +80,12 @@ def select(
         online: Ids of the online hosts.
         results: Ids of the hosts for each reference to a task.
         bounds: Limits of the evaluation.
+        sets: For each host set that is referenced, its selector or the ids of its hosts; without cycles.
 
     Raises:
         TooCostly: The evaluation needs too much work.
     """
-    steps = select_in_slices(trees, directory, online, results, bounds)
+    steps = select_in_slices(trees, directory, online, results, bounds, sets)
     while True:
         try:
             next(steps)
@@ -87,12 +100,13 @@ def select_in_slices(
     online: Set[str],
     results: Mapping[TaskResults, Set[str]],
     bounds: Bounds = BOUNDS,
+    sets: Mapping[str, Selector | Set[str]] = NO_SETS,
 ) -> Steps[Selection]:
     """Do the same as `select` and yield after each slice of work.
 
     The directory must not change meanwhile: the caller compares its `version` before and after.
     """
-    work = _Evaluation(directory, frozenset(online), results, bounds.comparisons)
+    work = _Evaluation(directory, frozenset(online), results, bounds.comparisons, sets)
     found: set[str] = set()
     for tree in trees:
         hosts = yield from work.hosts(tree)
@@ -104,9 +118,16 @@ def select_in_slices(
 
 class _Evaluation:
     def __init__(
-        self, directory: HostDirectory, online: Set[str], results: Mapping[TaskResults, Set[str]], comparisons: int
+        self,
+        directory: HostDirectory,
+        online: Set[str],
+        results: Mapping[TaskResults, Set[str]],
+        comparisons: int,
+        sets: Mapping[str, Selector | Set[str]],
     ) -> None:
         self.selection = Selection()
+        self._sets = sets
+        self._evaluated: dict[str, Set[str]] = {}
         self._directory, self._results = directory, results
         known = frozenset(directory.known())
         self._keywords: dict[str, Set[str]] = {"all": known, "online": known & online, "offline": known - online}
@@ -144,6 +165,8 @@ class _Evaluation:
             return (yield from self._names(tree))
         if isinstance(tree, TaskResults):
             return (yield from self._of_task(tree))
+        if isinstance(tree, SetReference):
+            return (yield from self._of_set(tree.name))
         found: Set[str] = set()
         if isinstance(tree, Patterns):
             found = yield from self._patterns(tree)
@@ -195,6 +218,22 @@ class _Evaluation:
                     selection.ambiguous[name] = tuple(sorted(ids))
                 else:
                     selection.unknown[name] = None
+        return found
+
+    def _of_set(self, name: str) -> Steps[Set[str]]:
+        """Return the hosts of a host set. Each set is evaluated once."""
+        found = self._evaluated.get(name)
+        if found is None:
+            meant = self._sets[name]
+            if isinstance(meant, Set):
+                yield from self.spend(len(meant) // IDS + 1)
+                found = meant & self._keywords["all"]
+                self.selection.gone += len(meant) - len(found)
+            else:
+                found = yield from self.hosts(meant)
+            self._evaluated[name] = found
+            if not found:
+                self.selection.unmatched[f"@{name}"] = None
         return found
 
     def _of_task(self, tree: TaskResults) -> Steps[Set[str]]:

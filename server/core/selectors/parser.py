@@ -1,6 +1,7 @@
 """The grammar that selects hosts, the same in API, CLI and page. expression.py has the part around an atom.
 
-    atom    = "all" | "online" | "offline" | name | test | results
+    atom    = "all" | "online" | "offline" | set | name | test | results
+    set     = "@" NAME, the hosts of a host set; a host whose name begins with @ is written in quotes
     name    = a host's id or name; with numbers in brackets, web[001-480,512]; with * and ?, every host whose name
               matches
     test    = key ("=" | "!=") value | key ["not"] "in" "(" value { "," value } ")"
@@ -14,6 +15,7 @@ task's results belongs to the task just before it: `task:ID and status=failed`, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -27,6 +29,9 @@ from server.core.states import EXECUTION_WORDS, execution_status
 
 TESTED = ("name", "id", "os", "arch", "version", "ip")
 """Keys that are not labels."""
+SET_NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
+"""A name of a host set."""
+SET_NAME_RULE = "the name of a host set: a lower-case letter, then at most 63 lower-case letters, digits and hyphens"
 FIELDS = ("status", "group", "exit_code", "reason")
 """Values of a task's results that can be tested."""
 
@@ -126,7 +131,20 @@ class TaskResults:
     column: int = 0
 
 
-Atom = Keyword | Names | Patterns | AttributeTest | Network | TaskResults
+@dataclass(frozen=True, slots=True)
+class SetReference:
+    """Hosts of a host set.
+
+    Attributes:
+        name: Name of the set, without the @.
+        column: Column of the reference in the selector.
+    """
+
+    name: str
+    column: int = 0
+
+
+Atom = Keyword | Names | Patterns | AttributeTest | Network | TaskResults | SetReference
 Selector = Tree[Atom]
 
 
@@ -155,18 +173,27 @@ def parse_all(texts: Iterable[str], bounds: Bounds = BOUNDS) -> list[Selector | 
 
 def results_in(tree: Selector) -> Iterator[TaskResults]:
     """Yield every reference to a task. Their hosts must be known before the selector is evaluated."""
-    if isinstance(tree, TaskResults):
-        yield tree
-    elif isinstance(tree, And | Or):
+    return (atom for atom in _atoms(tree) if isinstance(atom, TaskResults))
+
+
+def sets_in(tree: Selector) -> Iterator[SetReference]:
+    """Yield every reference to a host set. The sets must be known before the selector is evaluated."""
+    return (atom for atom in _atoms(tree) if isinstance(atom, SetReference))
+
+
+def _atoms(tree: Selector) -> Iterator[Atom]:
+    if isinstance(tree, And | Or):
         for part in tree.parts:
-            yield from results_in(part)
+            yield from _atoms(part)
     elif isinstance(tree, Not):
-        yield from results_in(tree.part)
+        yield from _atoms(tree.part)
+    else:
+        yield tree
 
 
 class _Selector(Parser[Atom]):
     lists = True
-    wanted = "a host's name or id, a pattern, key=value, all, online, offline, task:ID, not, or ("
+    wanted = "a host's name or id, a pattern, key=value, all, online, offline, @set, task:ID, not, or ("
 
     def __init__(self, text: str, bounds: Bounds, unfolded: int = 0) -> None:
         """Prepare to parse one text.
@@ -194,7 +221,15 @@ class _Selector(Parser[Atom]):
             raise self.wrong("= or !=")
         if token.kind == "word" and token.text.lower() in ("all", "online", "offline"):
             return Keyword(token.text.lower())
+        if token.kind == "word" and token.text.startswith("@"):
+            return self._set(token)
         return self._hosts(token)
+
+    def _set(self, token: Token) -> Atom:
+        if not SET_NAME.fullmatch(token.text[1:]):
+            found = repr(token.text[1:]) if token.text[1:] else "nothing"
+            raise ExpressionError(token.column + 1, SET_NAME_RULE, found)
+        return SetReference(token.text[1:], token.column)
 
     # --- key=value ---
 

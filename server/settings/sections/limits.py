@@ -93,6 +93,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         ),
     ] = 500_000
     hosts_per_task: Annotated[int, bounded(1, 1_000_000, "Maximum number of hosts of one task.")] = 20_000
+    host_sets: Annotated[int, bounded(1, 10_000, "Maximum number of host sets.")] = 1_000
     command_bytes: Annotated[
         int, bounded(1, MIB, "Maximum size of a command, of a script, or of all words of an argv together.")
     ] = 64 * KIB

@@ -9,6 +9,7 @@ from typing import Any
 from server.store.tables.command import COMMAND, COMMAND_KINDS
 from server.store.tables.execution import EXECUTION
 from server.store.tables.host import HOST, HOST_SEEN, HOST_SEQ
+from server.store.tables.host_set import HOST_SET
 from server.store.tables.identity import HOST_IDENTITY
 from server.store.tables.join_request import JOIN_REQUEST
 from server.store.tables.join_token import JOIN_TOKEN, JOIN_USE
@@ -34,6 +35,7 @@ TABLES: tuple[Table[Any], ...] = (
     JOIN_TOKEN,
     JOIN_USE,
     JOIN_REQUEST,
+    HOST_SET,
     META,
 )
 """In the order in which one transaction writes them."""

@@ -53,6 +53,7 @@ class Limits:
 
     # settings of the section `limits`
     hosts_per_task: int = _TASK.hosts_per_task
+    host_sets: int = _TASK.host_sets
     command_bytes: int = _TASK.command_bytes
     parameters: int = _TASK.parameters
     parameter_bytes: int = _TASK.parameter_bytes

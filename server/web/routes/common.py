@@ -18,5 +18,5 @@ KEY = (
 IDEMPOTENT = {200: "The task that an earlier request with this Idempotency-Key created."}
 WRITE = ("overloaded", "store_unavailable", "shutting_down")
 """Error codes of requests that change something."""
-CREATE = ("unknown_hosts", "invalid_expression", "no_hosts", "idempotency_mismatch", *WRITE)
+CREATE = ("unknown_hosts", "unknown_set", "invalid_expression", "no_hosts", "idempotency_mismatch", *WRITE)
 """Error codes of requests that create a task."""

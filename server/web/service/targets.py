@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -11,6 +11,7 @@ from server.core.results.groups import ResultGroup, hosts_in_slices
 from server.core.selectors.evaluate import Selection, TooCostly, select_in_slices
 from server.core.selectors.expression import Bounds, ExpressionError, tokens
 from server.core.selectors.fold import quoted
+from server.core.selectors.host_sets import Meaning, UnknownSet, meanings
 from server.core.selectors.parser import Names, Refinement, Selector, TaskResults, parse_all, results_in
 from server.errors import ClarionError
 from server.web.readmodel.deps import Deps
@@ -40,6 +41,7 @@ class ParsedTargets:
         mentions: References to results of tasks.
         malformed: Texts that are not selectors, each with its error.
         results: Mention → the hosts that it stands for; filled by `load_results`.
+        sets: Host set → its meaning, for every set that the selectors reach.
     """
 
     trees: list[Selector]
@@ -48,6 +50,7 @@ class ParsedTargets:
     mentions: list[TaskResults] = field(default_factory=list)
     malformed: dict[str, ExpressionError] = field(default_factory=dict)
     results: dict[TaskResults, frozenset[str]] = field(default_factory=dict)
+    sets: dict[str, Meaning] = field(default_factory=dict)
 
 
 async def parse_targets(texts: Sequence[str], deps: Deps, where: str = "targets") -> ParsedTargets:
@@ -63,7 +66,8 @@ async def parse_targets(texts: Sequence[str], deps: Deps, where: str = "targets"
 
     Raises:
         ClarionError: no_hosts if there are no targets; invalid_expression if the only target is not a selector. With
-            several targets, `malformed` of the result contains the wrong ones.
+            several targets, `malformed` of the result contains the wrong ones. unknown_set if a host set does not
+            exist.
     """
     if not texts:
         raise ClarionError("no_hosts", f"{where} is empty", field=where, hint='name hosts, or "all"')
@@ -85,7 +89,36 @@ async def parse_targets(texts: Sequence[str], deps: Deps, where: str = "targets"
             raise expression_error(found, where, text) from None
         else:
             targets.malformed[text] = found
+    targets.sets = await _host_sets(targets, deps)
+    for meaning in targets.sets.values():
+        if not isinstance(meaning, Set):
+            targets.mentions += results_in(meaning)
     return targets
+
+
+async def _host_sets(targets: ParsedTargets, deps: Deps) -> dict[str, Meaning]:
+    """The host sets that the selectors reach, as they are now.
+
+    Raises:
+        ClarionError: unknown_set; invalid_expression if the sets unfold to too many names.
+    """
+    bounds = deps.limits.expressions
+    try:
+        reached = deps.fleet.directory.sets.reached(targets.trees)
+        texts = [one.selector for one in reached.values()]
+        if sum(map(len, texts)) <= PARSED_INLINE and not any("[" in text for text in texts):
+            return meanings(reached.values(), bounds)
+        return await deps.long_work.in_thread(meanings, list(reached.values()), bounds)
+    except UnknownSet as error:
+        near = f" Did you mean {' or '.join(f'@{name}' for name in error.near)}?" if error.near else ""
+        raise ClarionError(
+            "unknown_set",
+            f"{targets.where}: There is no host set named '@{error.name}'.{near}",
+            field=targets.where,
+            details={"set": error.name, "near": error.near, "column": error.column},
+        ) from None
+    except ExpressionError as error:
+        raise expression_error(error, targets.where, "the host sets together") from None
 
 
 def _parse(texts: Sequence[str], bounds: Bounds) -> tuple[list[Selector | ExpressionError], list[TaskResults]]:
@@ -171,7 +204,12 @@ async def evaluate(targets: ParsedTargets, deps: Deps) -> Selection:
             version = directory.version
             found = await deps.long_work.in_slices(
                 select_in_slices(
-                    targets.trees, directory, deps.fleet.online(), targets.results, deps.limits.expressions
+                    targets.trees,
+                    directory,
+                    deps.fleet.online(),
+                    targets.results,
+                    deps.limits.expressions,
+                    targets.sets,
                 )
             )
             if directory.version == version:

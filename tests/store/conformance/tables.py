@@ -15,10 +15,12 @@ import pytest
 from server.core.effects import (
     CreateJoinToken,
     DeleteHost,
+    DeleteHostSet,
     DeleteJoinRequest,
     DeleteJoinToken,
     Save,
     SaveHost,
+    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveKinds,
@@ -28,9 +30,10 @@ from server.core.effects import (
     SaveSeq,
     SaveTask,
 )
-from server.core.model import Host, HostIdentity, JoinRequest, JoinToken
+from server.core.model import Host, HostIdentity, HostSet, JoinRequest, JoinToken
 from server.store.tables.command import COMMAND_KINDS
 from server.store.tables.host import HOST, HOST_SEEN, HOST_SEQ
+from server.store.tables.host_set import HOST_SET
 from server.store.tables.identity import HOST_IDENTITY
 from server.store.tables.join_request import JOIN_REQUEST
 from server.store.tables.join_token import JOIN_TOKEN
@@ -78,6 +81,10 @@ def _request(at: int, n: int) -> Save:
     return SaveJoinRequest(request)
 
 
+def _set(at: int, n: int) -> Save:
+    return SaveHostSet(HostSet(SHORT[at], NASTY if n % 2 else "", (NASTY,) * n, NASTY, n + 1, NASTY, n))
+
+
 SAMPLES: Mapping[Table[Any], Callable[[int, int], Save]] = {
     OUTPUT: lambda at, n: SaveOutput(OUTPUTS[at]),
     TASK: lambda at, n: SaveTask(replace(TASKS[at].task, name=f"{NASTY}{n}", version=n, targets=())),
@@ -88,6 +95,7 @@ SAMPLES: Mapping[Table[Any], Callable[[int, int], Save]] = {
     HOST_IDENTITY: _identity,
     JOIN_TOKEN: _token,
     JOIN_REQUEST: _request,
+    HOST_SET: _set,
     META: lambda at, n: SaveMeta(f"{SHORT[at]}{NASTY}", f"{NASTY}{n}"),
 }
 """A save of each table, for one of four keys and a number from 0 to 7."""
@@ -95,6 +103,7 @@ SAMPLES: Mapping[Table[Any], Callable[[int, int], Save]] = {
 SAMPLE_DELETES: list[Callable[[int], Save]] = [
     lambda at: DeleteHost(IDS[at]),
     lambda at: DeleteJoinToken(SHORT[at]),
+    lambda at: DeleteHostSet(SHORT[at]),
     lambda at: DeleteJoinRequest(SHORT[at]),
 ]
 

@@ -7,7 +7,7 @@ import { html, Loading, MARKS, open, Problem, STATES, useAgain, useEffect, useSt
 const EXECUTION = { pending: [0, 1], dispatched: [1, 1], running: [2, 1], completed: [3, 0], failed: [3, 1], timeout: [3, 2], lost: [2, 3], canceled: [1, 3], dispatch_failed: [0, 3] };
 const TASK = { pending: [0, 1], running: [1, 1], completed: [2, 0], failed: [2, 1], timeout: [2, 2], canceled: [1, 3] };
 const HOW = ["run", "choose", "failed", "again", "cancel", "find", "differ", "save", "label", "join", "gone", "cli", "lost"];
-const SELECTORS = [["all", "all"], ["web-1, web-2", "names"], ["web*", "glob"], ["web[001-120]", "range"], ["role=db and not env=test", "labels"], ["online and os=linux", "online"], ["task:ID and status=failed", "task"], ["task:ID group=2", "group"]];
+const SELECTORS = [["all", "all"], ["web-1, web-2", "names"], ["web*", "glob"], ["web[001-120]", "range"], ["role=db and not env=test", "labels"], ["online and os=linux", "online"], ["@web and not @canary", "set"], ["task:ID and status=failed", "task"], ["task:ID group=2", "group"]];
 const W = 150, H = 44, DX = 205, DY = 78;
 
 function Picture({ places, steps, name, words }) {
