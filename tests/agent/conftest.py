@@ -1,4 +1,4 @@
-"""Small makers that the agent's tests share."""
+"""Small builders shared by the agent's tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPORT = Report(
 
 
 def a_record_of_each_kind() -> list[Record]:
-    """They follow from each other; the last one leaves an execution running."""
+    """Return records that follow from each other; the last one leaves an execution running."""
     return [
         Seen(4, 2),
         Intent("a", 1, 5, BOOT, b"d" * 32, 100, 1_000),

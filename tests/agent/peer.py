@@ -1,4 +1,4 @@
-"""A server for one agent: the real link, and a script of what to send and what must come."""
+"""A server for one agent: the real link, and a script of messages to send and to expect."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def new_id() -> str:
 
 
 class Peer:
-    """messages: everything received, as (session, kind, message). verdict: says what becomes of an entry of a Hello."""
+    """The server. messages: all received messages as (session, kind, message). verdict: decides about an entry of a
+    Hello.
+    """
 
     def __init__(self, port: int, token: str) -> None:
         self.port, self.token = port, token
@@ -78,7 +80,7 @@ class Peer:
         self._changed = trio.Event()
 
     async def until(self, found: Callable[[], Any]) -> Any:
-        """What `found` gives as soon as it is something."""
+        """Wait until `found` returns something and return it."""
         with trio.fail_after(DEADLINE):
             while not (value := found()):
                 await self._changed.wait()
@@ -128,7 +130,7 @@ class Peer:
         return [kind for _, kind, message in self.messages if getattr(message, "command_id", None) == command_id]
 
     async def get(self, kind: str, command_id: str) -> Any:
-        """The first such message about this command."""
+        """Return the first message of this kind about this command."""
         return (await self.until(lambda: self.all(kind, command_id)))[0]
 
     async def result(self, command_id: str) -> CommandResult:
@@ -139,7 +141,7 @@ class Peer:
 
 @asynccontextmanager
 async def peer(token: str, sock: socket.socket | None = None) -> AsyncIterator[Peer]:
-    """Listens on a free port of the loopback."""
+    """Listen on a free loopback port."""
     listening = sock or bind("127.0.0.1", 0)
     made = Peer(listening.getsockname()[1], token)
     async with serve(made.connect, listening, max_message=4 << 20):

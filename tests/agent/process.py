@@ -29,7 +29,7 @@ app.run(chosen, app.Parts(SystemClock(), random.Random(1), boot_id=sys.argv[1]))
 
 
 class AgentProcess:
-    """State and log of one agent that may be started several times."""
+    """State directory and log of one agent that may be started several times."""
 
     def __init__(self, home: Path, port: int, **settings: object) -> None:
         self.home, self.state, self.log_path = home, home / "state", home / "agent.log"
@@ -56,8 +56,12 @@ class AgentProcess:
         before: Sequence[str] = (),
         cwd: Path = ROOT,
     ) -> None:
-        """files: its limits of open files, soft and hard. before: the words of a command line that runs it, such as
-        unshare's."""
+        """Start the agent.
+
+        Args:
+            files: Its limits of open files, soft and hard.
+            before: Command line that runs it, such as unshare's.
+        """
         argv = (
             [sys.executable, "-m", "agent", "run"] if boot_id is None else [sys.executable, "-c", WITH_BOOT_ID, boot_id]
         )
@@ -68,7 +72,7 @@ class AgentProcess:
             self.process = await trio.lowlevel.open_process(argv, cwd=cwd, env=self.environment, stdout=log, stderr=log)
 
     async def kill(self) -> None:
-        """As the kernel does it when memory runs out: no warning."""
+        """Kill the agent without warning, like the kernel when memory is exhausted."""
         assert self.process is not None
         self.process.kill()
         await self.process.wait()
@@ -83,7 +87,7 @@ class AgentProcess:
         return self.state / "commands" / f"{command_id}.1"
 
     def kill_shim(self, command_id: str, *, children: bool) -> None:
-        """children: also the command's own process, as a reboot does."""
+        """Kill the shim. `children`: also the command's own process, like a reboot."""
         started = records.read_started(self.directory(command_id))
         assert started is not None
         os.kill(started.pid, signal.SIGKILL)
@@ -101,8 +105,7 @@ class AgentProcess:
 
 @asynccontextmanager
 async def agent(home: Path, port: int, *, begin: bool = True, **settings: object) -> AsyncIterator[AgentProcess]:
-    """A running agent, or with begin=False one that is to be started; whatever it has started is ended afterwards, and
-    its log printed for the report of a failure."""
+    """Run an agent (with begin=False prepare one). Afterwards everything it started is ended and its log is printed."""
     made = AgentProcess(home, port, **settings)
     if begin:
         await made.start()
@@ -127,7 +130,7 @@ def is_shim(pid: int) -> bool:
 
 
 def run_agent(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """One run of the command line that is expected to end by itself."""
+    """Run the command line once; it must end by itself."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_AGENT_")}
     return subprocess.run(
         [sys.executable, "-m", "agent", *argv],

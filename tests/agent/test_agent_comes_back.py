@@ -1,4 +1,6 @@
-"""Agents that are killed, stopped, rebooted or cut off: what ran goes on, what ended is told, nothing starts twice."""
+"""Agents that are killed, stopped, rebooted or disconnected: commands continue, ends are reported, nothing starts
+twice.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The whole agent as a process against a real link: commands run, are refused, are stopped, and every one is
-answered."""
+"""The whole agent as a process against a real link: commands run, are refused or stopped, and each one is answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clarion-agent` from outside: exit codes, errors that name field and remedy, and the status page."""
+"""`clarion-agent` from outside: exit codes, errors with field and remedy, and the status output."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The agent as pid 1 of a container: no zombies, no exit status taken from whoever waits for it, signals and the exit
-code passed on."""
+"""The agent as pid 1 of a container: no zombies, no stolen exit status, signals and exit code passed on."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ CONTAINER = ["unshare", "-pf", "--kill-child", "--mount-proc"]
 
 
 def inside(process: AgentProcess) -> list[linux.Process]:
-    """All processes of the namespace, as seen from here."""
+    """Return all processes of the namespace, as seen from outside."""
     assert process.process is not None
     table = linux.processes()
     found, level = list[linux.Process](), [process.process.pid]

@@ -39,7 +39,7 @@ by_name = pytest.mark.parametrize("number", CANNOT, ids=[errno.errorcode[number]
 
 @pytest.fixture
 def sleeper() -> Iterator[tuple[int, int]]:
-    """(pid, starttime) of a process that lives through the test."""
+    """Return (pid, starttime) of a process that lives during the test."""
     process = subprocess.Popen(["sleep", "1000"])
     one = linux.process(process.pid)
     assert one is not None
@@ -51,7 +51,7 @@ def sleeper() -> Iterator[tuple[int, int]]:
 def failing(
     monkeypatch: pytest.MonkeyPatch, name: str, number: int, times: int = 1 << 30, about: str = ""
 ) -> list[int]:
-    """os.<name> fails so often with this error, for paths that contain `about`; a list that grows with each failure."""
+    """Let os.<name> fail this often for paths that contain `about`; return a list that grows with each failure."""
     real, failed = getattr(os, name), list[int]()
 
     def fail(first: object, *rest: Any, **more: Any) -> Any:
@@ -214,8 +214,7 @@ def test_a_damaged_claim_does_not_make_a_living_shim_lost(tmp_path: Path, sleepe
 
 
 def test_a_claim_of_another_boot_is_another_process(tmp_path: Path, sleeper: tuple[int, int]) -> None:
-    """Pids and start times come back after a reboot: the boot id of the claim decides, not a process that has them by
-    chance."""
+    """Pids and start times repeat after a reboot: the boot id of the claim decides."""
     spool = Spool(tmp_path / "commands")
     directory = spool.make(KEY, ORDER)
     pid, starttime = sleeper

@@ -1,5 +1,4 @@
-"""An agent that dies between INTENT and the start: the next one knows for certain that nothing ran, and says so instead
-of `lost`."""
+"""An agent dies between INTENT and the start: the next one knows that nothing ran and does not report `lost`."""
 
 from __future__ import annotations
 
@@ -121,7 +120,7 @@ def test_a_damaged_journal_that_shows_an_intent_alone_is_no_proof(tmp_path: Path
 
 
 class Gone:
-    """A fork server whose shims have ended by the time that they are known. claims: they had taken the directory."""
+    """A fork server whose shims have ended when their pid is returned. claims: they had claimed the directory."""
 
     def __init__(self, claims: bool) -> None:
         self._claims = claims
@@ -151,7 +150,7 @@ async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_n
 
 
 class Thief:
-    """A fork server whose shim runs, and whose directory somebody removes. lost: it ends before it has answered."""
+    """A fork server whose shim runs while its directory is removed. lost: it ends before it has answered."""
 
     def __init__(self, lost: bool) -> None:
         self._lost = lost
@@ -173,7 +172,7 @@ async def test_what_cannot_be_looked_up_any_more_is_not_called_never_started(tmp
 
 
 def children(pid: int) -> list[int]:
-    """Of all its threads."""
+    """Return the children of all its threads."""
     found = [Path(entry, "children").read_text().split() for entry in Path(f"/proc/{pid}/task").iterdir()]
     return [int(one) for each in found for one in each]
 

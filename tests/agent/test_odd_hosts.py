@@ -1,5 +1,6 @@
-"""Nothing that a host is ends its agent: names that are not UTF-8, files that are something else, no home, no user, no
-working directory."""
+"""No property of a host stops its agent: names that are not UTF-8, unusual files, no home, no user, no working
+directory.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ ODD = [b"\xff\xfe", b"caf\xe9", "na\u00efve".encode(), b"\x1b[31mred", b"web*", 
 
 
 class Uname:
-    """As os.uname gives it: bytes that are not UTF-8 become surrogates."""
+    """Like os.uname: bytes that are not UTF-8 become surrogates."""
 
     def __init__(self, name: bytes) -> None:
         text = os.fsdecode(name)

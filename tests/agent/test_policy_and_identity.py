@@ -1,4 +1,4 @@
-"""What this host allows, and who it is."""
+"""The host's policy and its id."""
 
 from __future__ import annotations
 

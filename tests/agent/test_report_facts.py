@@ -1,5 +1,6 @@
-"""What the operator has to know beside how it ended: counted by the shim, carried by the protocol, kept by the
-server."""
+"""Facts for the operator in addition to the outcome: counted by the shim, sent by the protocol, stored by the
+server.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def ended(**facts: Any) -> records.Exit:
 
 
 def kept(wire: CommandResult) -> dict[str, object]:
-    """The report as the server keeps it, from the bytes on the wire."""
+    """Return the report as the server stores it, from the bytes on the wire."""
     from _speedups.messages import decode
 
     data = bytes(CommandMessage(command_result=wire))

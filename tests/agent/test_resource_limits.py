@@ -20,7 +20,7 @@ from tests.agent.process import TOKEN, agent
 
 
 def in_child(code: str, files: tuple[int, int]) -> str:
-    """What a program prints that begins with these limits of open files (soft, hard)."""
+    """Return the output of a program started with these limits of open files (soft, hard)."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -70,7 +70,7 @@ def test_an_error_names_the_limit_and_the_remedy(number: int, words: str) -> Non
 
 @pytest.mark.parametrize("files", [(24, 20_000), (24, 24), (40, 40)])
 async def test_an_agent_restarted_with_few_descriptors_loses_no_command(tmp_path: Path, files: tuple[int, int]) -> None:
-    """Fourteen commands run; the next agent may have fewer files open than it has commands to watch."""
+    """Fourteen commands run; the next agent may have fewer open files than commands to watch."""
     command = f"while [ ! -e {tmp_path}/gate ]; do sleep 0.05; done; echo real; exit 7"
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)

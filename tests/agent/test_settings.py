@@ -1,4 +1,4 @@
-"""Settings: order of the sources, and one clear error per wrong field."""
+"""Settings: the order of sources, and one clear error per wrong field."""
 
 from __future__ import annotations
 

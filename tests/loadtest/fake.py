@@ -1,4 +1,4 @@
-"""A server of the agent protocol on grpclib, and a Loop of simulated hosts that runs beside it in a thread."""
+"""A server of the agent protocol on grpclib, and a Loop of simulated hosts in a thread."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ async def swarm(
     context_of: Contexts = lambda index: None,
     **config: float,
 ) -> AsyncIterator[Loop]:
-    """talk is called for each session after its Welcome (greet: whether there is one); when it returns the stream
-    ends."""
+    """Run hosts. `talk` is called for each session after its Welcome (`greet`: if there is one); its return ends the
+    stream.
+    """
     sock = bind("127.0.0.1", 0)
     numbers = iter(range(1, 1_000_000))
 

@@ -15,7 +15,7 @@ from loadtest.api import Api, CapacityPauses, Refused, TooLate, Unreachable
 
 
 class Server(ThreadingHTTPServer):
-    """answers: what is given for each path, one after the other; None closes the connection without an answer."""
+    """A server. answers: for each path, one after the other; None closes the connection without an answer."""
 
     daemon_threads = True
 
@@ -85,8 +85,7 @@ def api(server: Server) -> Iterator[Api]:
 def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(
     server: Server, api: Api, method: str
 ) -> None:
-    """closes: the server ends the connection after its answer without a word, as it does with one that was idle for too
-    long."""
+    """`closes`: the server closes the connection after its answer without notice, like an idle one."""
     server.answers["/run"] = [(200, {"n": 1}), (200, {"n": 2})]
     server.closes = True
     assert api.json(method, "/run")["n"] == 1

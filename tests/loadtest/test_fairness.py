@@ -1,4 +1,4 @@
-"""The scenario that measures one command beside everything else, on a real server with few hosts."""
+"""The scenario fairness on a real server with few hosts."""
 
 from __future__ import annotations
 

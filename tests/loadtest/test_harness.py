@@ -1,4 +1,4 @@
-"""The whole harness against a real server: everything in order, and lies found."""
+"""The whole harness against a real server: a correct run, and false reports that it must find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How agents are split over processes, and what a server is started with."""
+"""The division of agents over processes, and the settings of a started server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe of the API: slow answers do not slow it down, and none is forgotten."""
+"""The probe of the API: slow answers do not slow it down, and none is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loadtest.measure.probe import Probe
 
 
 class Slow:
-    """An API whose answers wait for `gate`. arrived: counts requests."""
+    """An API whose answers wait for `gate`. arrived: number of requests."""
 
     def __init__(self, gate: threading.Event, arrived: threading.Semaphore) -> None:
         self._gate, self._arrived = gate, arrived

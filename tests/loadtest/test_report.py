@@ -1,4 +1,4 @@
-"""Figures, plots and what is shown: what was not measured is said not to have been."""
+"""Figures, plots and tables; missing measurements are shown as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check of results finds what is lost, doubled and wrong."""
+"""The verification finds lost, doubled and wrong results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def honest(one: Plan, hosts: dict[str, str] = HOSTS) -> list[Row]:
-    """Rows as the server gives them when all is right."""
+    """Return correct rows as the server sends them."""
     rows = []
     for host_id, name in hosts.items():
         output = one.stdout(host_id, name, "c")

@@ -1,4 +1,4 @@
-"""Those who watch a task's page, and the command line's groups, against a real server: what was seen is what is."""
+"""Viewers of a task's page, and groups on the command line, against a real server."""
 
 from __future__ import annotations
 
@@ -74,8 +74,7 @@ def test_a_viewer_who_saw_anything_else_than_the_end_is_found_out(different: dic
 
 
 class Sampled:
-    """What `_sample` needs of a run; each entry is what one sample comes to, and with the last one it is told to
-    stop."""
+    """The part of a run that `_sample` needs; each entry is the result of one sample, and the last one stops it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: list[float] | Exception) -> None:
         self.options = SimpleNamespace(seed=1)

@@ -1,5 +1,4 @@
-"""Every stage of an execution on its host that is not its end, what ends it, and that it does when everybody does no
-more than he must."""
+"""Every unfinished stage of an execution, the event that ends it, and that it ends when every part does its minimum."""
 
 from __future__ import annotations
 
@@ -22,9 +21,10 @@ KEY = ("a", 1)
 INTENT = Intent(*KEY, 1, BOOT, b"", 10, 1)
 RUNS = Started(*KEY, 7, 8, BOOT, 2)
 RETRY, JOURNAL, DIALS = 2_000, 50, 75_000
-"""ms: between two tries of a journal that failed; that a write takes; until a lost connection is there again: 45 s of
-silence, a pause,
-and the Hello."""
+"""Milliseconds: between two attempts of a failed journal; duration of a write; until a lost connection is open again
+(45 s
+of silence, a pause, and the Hello).
+"""
 SPAWNS = int(1000 * (client._TRIES * (client.ANSWER_SECONDS + client.END_SECONDS) + client.CLAIM_SECONDS))
 TIMEOUT, GRACE = 60_000, 5_000
 OVER = (Stage.ACKED, Stage.TOMB)
@@ -107,7 +107,7 @@ def accepted() -> Host:
 
 
 def running() -> Host:
-    """As an agent finds it that was started anew."""
+    """Return an execution as a restarted agent finds it."""
     host = Host(INTENT, RUNS)
     host.tell(ev.ShimAdopted(KEY))
     host.shim_ends_in(TIMEOUT + GRACE)
@@ -115,14 +115,14 @@ def running() -> Host:
 
 
 def died_before_the_fork() -> Host:
-    """The agent before this one died between its INTENT and the fork, which this one finds out before it dials."""
+    """The previous agent died between INTENT and the fork; this one detects it before it connects."""
     host = Host(INTENT)
     host.shim_ends_in(0)
     return host
 
 
 def endless() -> Host:
-    """Without a timeout: until somebody wants it to end."""
+    """A command without a timeout runs until it is canceled."""
     host = Host(INTENT, RUNS)
     host.tell(ev.ShimAdopted(KEY))
     host.tell(ev.Cancel(KEY, 1, 1, "j1", "canceled"))

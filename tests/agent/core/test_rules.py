@@ -1,4 +1,4 @@
-"""Single rules of the engine and the fold, each on its own."""
+"""Single rules of the engine and of the fold of records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Rig:
         self.tell(ev.Welcome(1, 1, 0))
 
     def tell(self, *events: ev.Event, ms: int = 1) -> list[out.Effect]:
-        """Effects of these, the journal being instant."""
+        """Return the effects of these events, with an instant journal."""
         found: list[out.Effect] = []
         queue = list(events)
         while queue:

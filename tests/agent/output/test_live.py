@@ -1,4 +1,6 @@
-"""Following output on the host: in order, exactly, from anywhere, whatever is written and removed meanwhile."""
+"""Reading live output on the host: in order, exact, from any offset, whatever is written and removed at the same
+time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ HEAD = 4 * SEGMENT
 
 
 class Command:
-    """Writes as a shim does."""
+    """Writes like a shim."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.log = directory, LiveLog(directory)
@@ -57,7 +59,7 @@ class Reader:
             self.pieces.append(piece)
 
     def again(self) -> None:
-        """The agent was killed and came back."""
+        """Restart, as after a kill of the agent."""
         self.follower.close()
         self.follower = OutputReader(self.command.directory, self.at[STDOUT], self.at[STDERR])
 

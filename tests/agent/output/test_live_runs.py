@@ -1,5 +1,6 @@
-"""The agent as a process: output of a running command goes to who asks for it, against credit, and survives the agent's
-death."""
+"""The agent as a process: it streams the output of a running command within the credit, also after a restart of the
+agent.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ MIB = 1 << 20
 
 
 def assembled(pieces: list[Any], stream: Stream = Stream.STDOUT) -> bytes:
-    """All of one stream, which must be without a gap."""
+    """Return a whole stream, which must have no gap."""
     data = b""
     for piece in pieces:
         if piece.stream == stream:

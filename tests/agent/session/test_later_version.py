@@ -1,5 +1,4 @@
-"""A server of a later version: fields and messages that this agent does not know are passed over, and all that it knows
-still works."""
+"""A server of a later version: the agent ignores unknown fields and messages, and everything else works."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ KINDS = {"command_content": 1, "result_ack": 9}
 
 
 def with_more(kind: str, message: CommandContent | ResultAck) -> bytes:
-    """The message with a field of a later version in it and another one beside it."""
+    """Return the message with an unknown field in it and another one after it."""
     inner = bytes(message) + LATER
     size = bytes((len(inner) & 0x7F | 0x80, len(inner) >> 7)) if len(inner) > 127 else bytes((len(inner),))
     return bytes((KINDS[kind] << 3 | 2,)) + size + inner + LATER

@@ -1,4 +1,4 @@
-"""The agent's end of the stream over a link made of memory channels, on a clock that jumps."""
+"""The agent's end of the stream over a link of memory channels, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class TrioClock:
 
 
 class InstantJournal:
-    """Durable as soon as asked, as far as the engine can tell."""
+    """Every record is durable at once."""
 
     def put(self, work: out.Append | out.Rewrite) -> None:
         self.conductor.submit(ev.JournalDurable(work.position))
 
 
 class Hands:
-    """Spawns are noted; the test says how they end."""
+    """Records spawns; the test decides how they end."""
 
     starting = 0
 
@@ -95,7 +95,7 @@ class Wire:
         return item
 
     async def get(self, kind: str) -> Any:
-        """The next message of this kind; others are passed over."""
+        """Return the next message of this kind; others are skipped."""
         while True:
             name, value = kind_of(await self.from_agent.receive())
             if name == kind:

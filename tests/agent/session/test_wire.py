@@ -1,4 +1,4 @@
-"""What the server says, checked field by field; what the agent says, complete."""
+"""Messages of the server are checked field by field; messages of the agent are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real shims for the tests, and the proof after each test that nothing of its commands is left."""
+"""Real shims for the tests, and the check after each test that no process of its commands is left."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ class Ended:
 
 
 class Shims:
-    """Executions below `root`. `token`: digits unique to the test, to mark a process by its arguments (`sleep
-    77777.<token>`)."""
+    """Executions below `root`. `token`: digits unique to the test, which mark a process by its arguments."""
 
     def __init__(self, root: Path, forks: ForkServer) -> None:
         self.root = root
@@ -82,7 +81,7 @@ class Shims:
         return Ended(final, streams[0], streams[1], directory)
 
     def alive(self) -> list[int]:
-        """Processes that carry a mark of this test in their environment or arguments."""
+        """Return the processes with a mark of this test in environment or arguments."""
         found = []
         for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             try:
@@ -94,12 +93,12 @@ class Shims:
         return found
 
     def zombies(self) -> list[int]:
-        """Dead children of the fork server and of this process."""
+        """Return dead children of the fork server and of this process."""
         parents = {os.getpid(), self.forks.pid}
         return [one.pid for one in linux.processes().values() if one.dead and one.parent in parents]
 
     def groups(self) -> list[str]:
-        """Control groups of this test's executions."""
+        """Return the control groups of this test's executions."""
         names = {directory.name for directory in self.root.iterdir()}
         # os.walk, because other groups come and go meanwhile
         return [folder for folder, _, _ in os.walk("/sys/fs/cgroup") if any(name in folder for name in names)]
@@ -136,13 +135,13 @@ async def _shims(root: Path, *, cgroup: bool) -> AsyncIterator[Shims]:
 
 @pytest.fixture
 async def shims(tmp_path: Path) -> AsyncIterator[Shims]:
-    """With control groups where the machine has them."""
+    """Shims with control groups where the machine has them."""
     async with _shims(tmp_path, cgroup=True) as one:
         yield one
 
 
 @pytest.fixture(params=["cgroup", "plain"])
 async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shims]:
-    """With and without control groups."""
+    """Shims with and without control groups."""
     async with _shims(tmp_path, cgroup=request.param == "cgroup") as one:
         yield one

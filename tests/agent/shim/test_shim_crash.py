@@ -1,4 +1,4 @@
-"""kill -9 of the agent, the fork server and the shim, at any moment."""
+"""kill -9 of the agent, the fork server and the shim at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk under the execution's directory: late or incomplete output is possible, a wrong result is not."""
+"""A full disk under the execution's directory: output may be late or incomplete, but a result is never wrong."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA = bytes(range(256)) * 800
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """512 KiB in memory."""
+    """A file system of 512 KiB in memory."""
     place = tmp_path / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=700", "clarion-test", place], check=True)
@@ -45,7 +45,7 @@ def fill(disk: Path) -> Path:
 
 
 async def started_on(shims: Any, disk: Path, wait_until: Any, **spec: Any) -> tuple[Path, Any, Path]:
-    """A command on the small disk that waits for a gate outside of it."""
+    """Start a command on the small disk that waits for a file elsewhere."""
     gate = shims.root / "gate"
     gate.unlink(missing_ok=True)
     command = f"while ! test -e {gate}; do sleep 0.02; done; cat; exit 3"

@@ -1,4 +1,4 @@
-"""The fork server stays small and clean, and a shim is never mistaken for another process."""
+"""The fork server stays small and clean, and another process is never mistaken for a shim."""
 
 from __future__ import annotations
 

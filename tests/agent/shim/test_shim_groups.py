@@ -1,4 +1,4 @@
-"""Control groups: used where they can be, and what happens where the kernel refuses something."""
+"""Control groups: used where possible; and the behaviour when the kernel refuses something."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ forkserver.main(int(sys.argv[1]), use_cgroup="--no-cgroup" not in sys.argv)
 
 
 async def change(shims: Any, text: str, *, cgroup: bool) -> None:
-    """Goes on with a fork server in which something is different."""
+    """Continue with a changed fork server."""
     await shims.forks.aclose()
     root = str(Path(cgroup_file()).parents[2])
     shims.forks = ForkServer(
@@ -43,7 +43,7 @@ def cgroup_file() -> str:
 
 
 async def member_of(shims: Any) -> tuple[str | None, str]:
-    """(the group that the shim noted, the group that the command was in)."""
+    """Return the group in the shim's record and the group of the command."""
     ended = await shims.run(command="grep ^0:: /proc/self/cgroup")
     started = records.read_started(ended.directory)
     assert started is not None

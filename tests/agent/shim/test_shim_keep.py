@@ -1,4 +1,4 @@
-"""What is kept of a stream does not depend on how it was cut into pieces."""
+"""The kept part of a stream does not depend on how it was cut into pieces."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Ending a command ends all of it, whatever its processes do to get away. Every test runs with control groups and
-without."""
+"""Ending a command ends all its processes, whatever they do to escape. Every test runs with and without control
+groups.
+"""
 
 from __future__ import annotations
 

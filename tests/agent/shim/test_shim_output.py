@@ -1,4 +1,4 @@
-"""Output is bytes: exact, counted and hashed to the last, whatever is kept of it."""
+"""Output is bytes: exact, counted and hashed completely, whatever part of it is kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.shim.client import request_stop
 from agent.shim.system import linux
 
 GIGABYTE_SHA256 = "83e457254beb631d1ebfcc2304a82d05d475da135b07e92af412c483bdfd6e78"
-"""Of `yes 0123456789abcde | head -c 1000000000`, as sha256sum gives it."""
+"""Digest of `yes 0123456789abcde | head -c 1000000000` by sha256sum."""
 
 
 def peak_kilobytes(pid: int) -> int:
@@ -113,8 +113,9 @@ WITHIN = ("completed", "", "")
 async def test_the_same_command_gets_the_same_verdict_each_time(
     shims: Any, command: str, verdict: tuple[str, str, str]
 ) -> None:
-    """The limit is decided by the exact count, whether it is noticed before or after the command has ended by
-    itself."""
+    """The exact count decides about the limit, whether it is noticed before or after the command has ended by
+    itself.
+    """
     for _ in range(12):
         final = (await shims.run(command=command, max_output=1_000)).exit
         assert (final.outcome, final.error_code, final.error_message) == verdict

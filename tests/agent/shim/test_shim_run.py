@@ -1,4 +1,4 @@
-"""Commands that run to their own end: what they are given, and what is reported of them."""
+"""Commands that run to their end: their environment and their reports."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def places() -> list[Path]:
 
 @needs_root
 async def test_an_interpreter_that_resolves_the_path_finds_it(shims: Any) -> None:
-    """As node does: it opens the real path of what it is given, not what it is given."""
+    """Like node, which opens the real path of its argument."""
     program = "import os, sys; exec(open(os.path.realpath(sys.argv[1])).read())"
     ended = await shims.run(
         script="import os; print('ran as', os.getuid() != 0)", interpreter=f'python3 -c "{program}"', run_as="nobody"

@@ -1,4 +1,4 @@
-"""A program that cannot be started: the report names the thing that is wrong, and nothing is left behind."""
+"""A program that cannot be started: the report names the cause, and nothing is left."""
 
 from __future__ import annotations
 

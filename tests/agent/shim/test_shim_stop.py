@@ -1,4 +1,4 @@
-"""Requests to stop, before, during and after the command: what is durable first decides."""
+"""Stop requests before, during and after the command: the first durable record decides."""
 
 from __future__ import annotations
 

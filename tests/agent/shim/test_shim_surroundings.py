@@ -1,4 +1,4 @@
-"""What a command has of the agent: its limits, and nothing by which the agent itself was tuned."""
+"""What a command inherits from the agent: its limits, and no setting that tunes the agent's own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from agent.shim.system.limits import OriginalLimits
 from tests.agent.shim.conftest import Shims
 
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-"""One that another user can run too."""
+"""A Python that another user can run too."""
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can lower an OOM score again and set priorities")
 
 LOOK = """
@@ -57,7 +57,7 @@ os.execv(sys.executable, [sys.executable, "-P", "-X", "utf8", "-m", "agent.shim"
 
 @asynccontextmanager
 async def tuned(root: Path, more: str = "pass", original: OriginalLimits | None = None) -> AsyncIterator[Shims]:
-    """Shims below an agent that was tuned in every way."""
+    """Shims below an agent with every kind of tuning."""
     forks = ForkServer(argv=[sys.executable, "-c", TUNED % more], original=original)
     await forks.start()
     try:

@@ -1,5 +1,6 @@
-"""A journal that was torn or flipped at any byte of its last three records: it opens, forgets no id that can be read,
-and says so."""
+"""A journal torn or changed at any byte of its last three records: it opens, keeps every readable id, and reports
+damage.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ def reopen(path: Path, data: bytes) -> tuple[str, set[tuple[str, int]], list[str
 
 
 def ids_before(limit: int) -> set[tuple[str, int]]:
-    """Ids of the records that lie wholly before this byte."""
+    """Return the ids of the records that end before this byte."""
     found, end = set(), len(MAGIC) + len(frame(HEADER))
     for record in RECORDS:
         end += len(frame(record))

@@ -1,4 +1,4 @@
-"""The journal at work: group commit, compaction, growth, and what happens when the disk says no."""
+"""Writing the journal: group commit, compaction, growth, and disk errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = Sizes(capacity=8_192, reserve=4_096)
 
 
 class CountingDisk(Disk):
-    """Counts syncs, can hold them up, and fails when told to."""
+    """Counts syncs, can delay them, and fails on request."""
 
     def __init__(self) -> None:
         self.syncs = 0

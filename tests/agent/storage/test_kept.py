@@ -1,4 +1,4 @@
-"""What an agent keeps of the commands it has run: it levels off, and costs no more to keep then than before."""
+"""What an agent keeps of past commands has a limit, and keeping it costs no more at the limit than before."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ LIMITS = Limits(acked=8, tombstones=200)
 
 
 def life(number: int, attempt: int = 1) -> list[Record]:
-    """One command from its INTENT to its acknowledgement; every 64th time the server says up to where everything is
-    over."""
+    """Apply the records of one command from INTENT to acknowledgement; every 64th command raises `low`."""
     command_id = f"c{number}"
     records: list[Record] = [
         Intent(command_id, attempt, number, "boot", bytes(32), 1024, number),
@@ -55,7 +54,7 @@ def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -
 
 
 class Unlooked(dict[Key, Tombstone]):
-    """Whoever goes through all of it is caught."""
+    """Raises an exception if code iterates over all of it."""
 
     def __iter__(self) -> Iterator[Key]:
         raise AssertionError("all tombstones were looked at")

@@ -1,4 +1,4 @@
-"""What a simulated host says to what it hears: the real agent's rules, without sockets and without a clock."""
+"""A simulated agent follows the real agent's rules, without sockets and clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOW = Now(100.0, 1_700_000_000_000)
 
 @pytest.fixture
 def agent() -> Agent:
-    """Welcomed to session 5."""
+    """An agent with session 5."""
     made = Agent(0, ID % 999, "sim-000000", "journal-a", Shared(0, 1), slots=2)
     made.welcome(heard.Welcome(epoch=3, session=5, credits=0), NOW)
     return made
@@ -52,7 +52,7 @@ def cancel(
 
 
 def reconnect(agent: Agent, verdicts: dict[heard.Key, int] | None = None, session: int = 6, **more: int) -> list[Entry]:
-    """The entries of its Hello; it is then welcomed."""
+    """Return the entries of its Hello; then it gets a Welcome."""
     agent.disconnected()
     entries = list(decode(agent.hello()).hello.entries)
     agent.welcome(heard.Welcome(epoch=4, session=session, verdicts=verdicts or {}, **more), NOW)

@@ -1,4 +1,4 @@
-"""The hand-written reader and writer of messages against betterproto, both ways."""
+"""The hand-written codec against betterproto, in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What simulated hosts make of a command."""
+"""How simulated hosts interpret commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's HTTP/2 by itself: frames in, frames out, against the rules of RFC 9113 and with hpack as oracle."""
+"""The HTTP/2 client alone: frames in, frames out, against the rules of RFC 9113, with hpack as reference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def message(raw: bytes) -> bytes:
 
 
 def sent(call: Call) -> list[tuple[int, int, int, bytes]]:
-    """(kind, flags, stream, payload) of what is to be written."""
+    """Return (kind, flags, stream, payload) of the frames to write."""
     raw, at, frames = bytes(call.out), 0, []
     while at < len(raw):
         length = int.from_bytes(raw[at : at + 3], "big")

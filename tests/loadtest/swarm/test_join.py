@@ -1,5 +1,6 @@
-"""Simulated hosts at an enrolment port: each gets a certificate of its own, waits when it is told to, and believes
-nobody but the right CA."""
+"""Simulated hosts at an enrolment port: each gets its own certificate, waits when asked to, and trusts only the right
+CA.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +32,9 @@ BUSY, FORBIDDEN = 8, 7
 
 
 class Port:
-    """An enrolment port. busy: how many asks are put off. seen: host names in the order in which they asked. calls: of
-    each connection."""
+    """An enrolment port. busy: number of requests to put off. seen: host names in order of requests. calls: per
+    connection.
+    """
 
     def __init__(self, busy: int = 0) -> None:
         self.authority, self.busy = trustme.CA(), busy

@@ -1,4 +1,4 @@
-"""The harness with mutual TLS, against real servers: every agent joins first and has a certificate of its own."""
+"""The harness with mutual TLS against real servers: every agent joins first and gets its own certificate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tools.bench.wire.wire import measure
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[3]
 FILES = 260
-"""Of which a process of simulated agents keeps 200 for itself."""
+"""A process of simulated agents reserves 200 of these for itself."""
 
 
 def harness(*arguments: str, files: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -156,8 +156,7 @@ async def test_nobody_listening_is_a_closed_link() -> None:
 async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link(
     nursery: trio.Nursery, reset: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a proxy whose server is gone, on a machine that is busy enough for the end to be heard before the call
-    begins."""
+    """As behind a proxy without a server, on a machine so busy that the end arrives before the call begins."""
     dial = Channel._create_connection
 
     async def dial_and_hear(channel: Channel) -> H2Protocol:
@@ -228,7 +227,7 @@ async def test_what_came_in_before_a_goaway_is_still_heard() -> None:
 
 
 async def test_what_came_in_before_the_connection_was_lost_is_heard_and_then_its_end() -> None:
-    """More than half a window: reading it asks for a window's update, which has nowhere to go."""
+    """The data is more than half a window: reading it sends a window update on a lost connection."""
     pieces = 7
 
     async def part(stream: ServerStream) -> None:

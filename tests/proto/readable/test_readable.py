@@ -1,5 +1,4 @@
-"""Output and names are made readable as cases.json says, however the bytes are cut. The page's tests hold its
-JavaScript to the same file."""
+"""Output and names become readable as in cases.json, however the bytes are cut. The page's tests use the same file."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ STEERING = st.binary(max_size=40) | st.lists(
 
 
 def cut(data: bytes, *places: int) -> str:
-    """Read in pieces that end at these places."""
+    """Read pieces that end at these positions."""
     screen = Readable()
     ends = [*sorted(places), len(data)]
     text = "".join(screen.add(data[start:end]) for start, end in zip([0, *ends], ends, strict=False))
