@@ -141,7 +141,7 @@ def announce(data: Path, port: int) -> None:
     say("")
     say(f"Clarion is running:  http://127.0.0.1:{port}/")
     say(f"Admin token:         {data / 'admin.token'}")
-    say(f"Try, elsewhere:      {environment}{command} run --hosts all -- uname -a")
+    say(f"In another terminal:      {environment}{command} run --hosts all -- uname -a")
     say("Ctrl-C ends it.")
     say("")
 
@@ -204,7 +204,7 @@ def watch(server: Child, agent: Child) -> None:
     while server.code is None:
         if agent.code is not None and not agent_seen:
             agent_seen = True
-            say(f"the local agent ended with exit code {agent.code}; the server goes on without it")
+            say(f"the local agent ended with exit code {agent.code}; the server continues without it")
         time.sleep(LOOK_EVERY)
 
 

@@ -108,9 +108,9 @@ def _bases(directory: Path) -> list[Path]:
 
 
 def _reachable(directory: Path) -> Iterator[Path]:
-    beside = _scripts_directory(directory.parents[1]) if len(directory.parents) > 1 else None
-    if beside is not None:
-        yield beside
+    private = _scripts_directory(directory.parents[1]) if len(directory.parents) > 1 else None
+    if private is not None:
+        yield private
     for name in TEMPORARY:
         base = Path(name)
         if _open_to_all(base):

@@ -35,17 +35,17 @@ def page(run: Run, report: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     machine = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     plots = [
         plot(
-            "One command on one host: share of samples that took no longer",
+            "One command on one host: cumulative share of samples",
             "milliseconds",
             "percent",
             [
-                Line("nothing else goes on", cdf(figures.single_host_ms)),
+                Line("all other hosts idle", cdf(figures.single_host_ms)),
                 Line("all hosts busy", cdf(figures.loaded_host_ms)),
             ],
         ),
         plot("Dial to welcome, all hosts at once", "milliseconds", "percent", [Line("hosts", cdf(figures.connect_ms))]),
         plot(
-            "API requests while hosts came back",
+            "API requests while hosts reconnected",
             "milliseconds",
             "percent",
             [Line("requests", cdf(figures.api_during_reconnect_ms))],

@@ -22,7 +22,7 @@ ALL: dict[str, tuple[str, Callable[[Run], None]]] = {
     "idle": ("all hosts idle", idle),
     "echo": ("rounds of echo on all hosts", echo),
     "latency": ("one command on one host", latency),
-    "fairness": ("one command on one host beside everything else", fairness),
+    "fairness": ("one command on one host during other work", fairness),
     "answers": ("three answers of all hosts", answers),
     "viewers": ("a task's page with and without viewers", viewers),
     "mixed": ("many tasks at once", mixed),

@@ -105,7 +105,7 @@ class _BackgroundLoad:
                     if ended is not None:
                         self.ended.append(ended)
         except (Refused, Unreachable, TooLate) as error:
-            self._run.unfinished.append(f"fairness: the load beside the samples came to an end: {error}")
+            self._run.unfinished.append(f"fairness: the load during the samples ended early: {error}")
 
 
 def _running(run: Run, api: Api, task_id: str) -> tuple[dict[str, Any], Expected]:

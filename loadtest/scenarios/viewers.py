@@ -172,7 +172,7 @@ def _turn(run: Run, number: int, share: float = 0.0) -> Turn:
         opening = _cpu(run)
         with _watching(run, task["task_id"], number) if number else _stand_in_load(share) as process:
             turn.opening = _cpu(run) - opening
-            api.fresh()  # opening so many pages may take longer than the server keeps an idle connection
+            api.fresh()  # opening all pages may take longer than the server keeps an idle connection
             begin, cpu, lost, own = time.monotonic(), _cpu(run), stolen(), cpu_seconds(process.pid) or 0.0
             task = api.json("POST", f"/tasks/{task['task_id']}/start")
             stop = threading.Event()
@@ -270,7 +270,7 @@ def _sample(run: Run, turn: Turn, started: float, stop: threading.Event) -> None
                 (turn.start_ms if begin < started + START_S else turn.one_host_ms).extend(took)
             except (Refused, Unreachable) as error:
                 if not isinstance(error, Refused) or error.status != OVERLOADED:
-                    run.unfinished.append(f"commands on one host beside the viewers: {error}")
+                    run.unfinished.append(f"commands on one host during viewing: {error}")
                     return
                 turn.refused += 1
             stop.wait(max(0.0, begin + EVERY - time.monotonic()))

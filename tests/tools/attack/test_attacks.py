@@ -1,7 +1,7 @@
-"""Each attack on a real server, a few connections long: it is cut off, told in one line and one count each, and costs
-nobody else anything.
+"""Each attack on a real server with a few connections: it is cut off, reported once, and does not affect other hosts.
 
-`make attack` is the long version: each for half a minute beside 500 agents, with the latency of the healthy ones.
+`make attack` is the long version: each attack for half a minute while 500 agents work, with the latency of the healthy
+ones.
 """
 
 from __future__ import annotations
