@@ -19,7 +19,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: build ## start a server and one local agent; HTTP_PORT=8440 AGENT_PORT=8441 ENROL_PORT=8442 DATA=./data
-	@exec $(PY) deploy/run_local.py $(call flag,DATA,data) $(call flag,HTTP_PORT,http-port) $(call flag,AGENT_PORT,agent-port) $(call flag,ENROL_PORT,enrol-port) $(ARGS)
+	@exec $(PY) deploy/dev/run_local.py $(call flag,DATA,data) $(call flag,HTTP_PORT,http-port) $(call flag,AGENT_PORT,agent-port) $(call flag,ENROL_PORT,enrol-port) $(ARGS)
 
 build: $(VENV)/compiled ## make .venv, install Clarion into it, compile _speedups
 
@@ -28,15 +28,15 @@ debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing a
 	@touch $(VENV)/compiled
 
 test: $(VENV)/test-tools build ## run every test on SQLite and MariaDB, and require full branch coverage of server/core; ARGS= for pytest, WORKERS=auto
-	@$(PYTHON) deploy/need.py test
+	@$(PYTHON) deploy/dev/system_packages.py test
 	$(PY) -m pytest -n "$(or $(WORKERS),auto)" --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/test-tools build ## the tests that start neither servers and agents nor a browser
-	@$(PYTHON) deploy/need.py database
+	@$(PYTHON) deploy/dev/system_packages.py database
 	$(PY) -m pytest -m 'not ($(SYSTEM_TESTS))' $(ARGS)
 
 test-pure: $(VENV)/test-tools build ## as test-fast, on the plain Python twins of _speedups
-	@$(PYTHON) deploy/need.py database
+	@$(PYTHON) deploy/dev/system_packages.py database
 	CLARION_PURE=1 $(PY) -m pytest -m 'not ($(SYSTEM_TESTS))' $(ARGS)
 
 coverage: $(VENV)/test-tools build ## branch coverage of server/core by its own tests, as htmlcov/index.html
@@ -59,7 +59,7 @@ docs: $(VENV)/test-tools build ## redraw the pages that are tables in the code, 
 	@echo "the site is build/site/index.html"
 
 bench: $(VENV)/test-tools build ## print how fast the parts are on this machine
-	@$(PYTHON) deploy/need.py database
+	@$(PYTHON) deploy/dev/system_packages.py database
 	$(PY) tests/tools/bench/all.py
 
 holds: $(VENV)/test-tools build ## how long any request holds the event loop; HOSTS=10000 ARGS='--only select'
@@ -69,7 +69,7 @@ profile: $(VENV)/test-tools build ## a table of where the server's CPU goes, and
 	$(PY) -m tests.tools.bench.profile $(ARGS)
 
 loadtest: build ## simulated agents against a real server; AGENTS=200 ROUNDS=3 TLS=0 STORE=sqlite|mysql PURE=0 COMPARE=0 REPORT=report.json SERVER=
-	@$(if $(filter mysql,$(STORE)),$(if $(findstring --set store.,$(ARGS)),,$(PYTHON) deploy/need.py database))
+	@$(if $(filter mysql,$(STORE)),$(if $(findstring --set store.,$(ARGS)),,$(PYTHON) deploy/dev/system_packages.py database))
 	$(PY) -m loadtest $(call flag,AGENTS,agents) $(call flag,ROUNDS,rounds) $(call flag,REPORT,report) \
 	  $(if $(SERVER),--server "$(SERVER)" --token-file "$(TOKEN_FILE)" --agent-address "$(AGENT_ADDRESS)",$(call flag,STORE,store)) \
 	  $(call switch,TLS,tls) $(call switch,PURE,pure) $(call switch,COMPARE,compare) $(ARGS)
@@ -81,7 +81,7 @@ simulate: $(VENV)/test-tools build ## play schedules of faults against the engin
 	$(PY) -m tests.tools.simulate $(call flag,SEEDS,seeds) $(call flag,FIRST,first) $(ARGS)
 
 mutants: $(VENV)/test-tools build ## break one line after the other in a copy of the tree, and require that its tests fail; ARGS='--only TEXT'
-	@$(PYTHON) deploy/need.py database
+	@$(PYTHON) deploy/dev/system_packages.py database
 	$(PY) -m tests.tools.mutants $(ARGS)
 
 follow: $(VENV)/test-tools build ## follow one host's output through LIVE_ROUNDS=100 kills of viewer, agent and server, byte by byte
@@ -92,18 +92,18 @@ torrent: $(VENV)/test-tools build ## output floods: a gigabyte in one line, a mi
 	  $(PY) -m pytest -rP tests/system/output/test_output_flood.py $(ARGS)
 
 page-10000: $(VENV)/test-tools build ## the page in Chromium from creation to re-run while PAGE_HOSTS=10000 simulated hosts answer within PAGE_SECONDS=20
-	@$(PYTHON) deploy/need.py browser
+	@$(PYTHON) deploy/dev/system_packages.py browser
 	PAGE_HOSTS="$(or $(PAGE_HOSTS),10000)" PAGE_SECONDS="$(or $(PAGE_SECONDS),20)" $(PY) -m pytest -s tests/system/page/test_many.py $(ARGS)
 
 screenshots: $(VENV)/test-tools build ## take the pictures in docs/images again: every page, light, dark and on a phone
-	@$(PYTHON) deploy/need.py pictures
+	@$(PYTHON) deploy/dev/system_packages.py pictures
 	$(PY) -m tests.web.screenshots docs/images
 
 api-check: $(VENV)/test-tools build ## a client generated from /openapi.json runs a task, promtool reads /metrics, schemathesis tries every route; EXAMPLES=30 SEED=1 ARGS='-- --include-path-regex hosts'
 	$(PY) -m tests.tools.api $(call flag,EXAMPLES,examples) $(call flag,SEED,seed) $(ARGS)
 
 fuzz-lane: $(VENV)/test-tools ## mutated frames and messages against the compiled HTTP/2 fast path under AddressSanitizer; CASES=1000000 SEED=1 REPLAY=fuzz-failures/case-N.json
-	@$(PYTHON) deploy/need.py build
+	@$(PYTHON) deploy/dev/system_packages.py build
 	PY=$(PY) tests/tools/fuzz/asan.sh "$(CASES)" "$(SEED)" $(if $(REPLAY),"$(REPLAY)")
 
 h2spec: $(VENV)/test-tools build ## run h2spec (a Go program; H2SPEC=path) in strict mode against an agent port; ARGS= for h2spec
@@ -113,7 +113,7 @@ attack: $(VENV)/test-tools build ## every attack on the agent port while healthy
 	$(PY) -m tests.tools.attack $(call flag,SECONDS,seconds) $(call flag,AGENTS,agents) $(ARGS)
 
 chaos: $(VENV)/test-tools build ## kills and faults of network, disk and database on real processes, then a verification of every row; AGENTS=200 EXECUTIONS=10000 KILLS=100 SEED=1 STORE=sqlite|mysql REPORT=chaos.json
-	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
+	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/dev/system_packages.py database)
 	$(PY) -m tests.tools.chaos $(call flag,EXECUTIONS,executions) $(call flag,KILLS,kills) $(call flag,STORE,store) $(call flag,AGENTS,agents) $(call flag,SEED,seed) $(call flag,REPORT,report) $(ARGS)
 
 soak: $(VENV)/test-tools build ## steady load with one percent of faults: checks that memory and descriptors do not grow; MINUTES=60 AGENTS=50 SEED=1
@@ -126,7 +126,7 @@ lines: $(VENV)/test-tools build ## network-fault test: affects half the agents; 
 	$(PY) -m tests.tools.chaos --lines $(SECONDS) $(call flag,AGENTS,agents) $(call flag,SEED,seed) $(call flag,REPORT,report) $(ARGS)
 
 outage: $(VENV)/test-tools build ## the database is unavailable while commands end and work is requested; SECONDS=600 AGENTS=20 STORE=sqlite|mysql
-	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/need.py database)
+	@$(if $(filter mysql,$(STORE)),$(PYTHON) deploy/dev/system_packages.py database)
 	$(PY) -m tests.tools.chaos --outage $(SECONDS) $(call flag,STORE,store) $(call flag,AGENTS,agents) $(call flag,SEED,seed) $(call flag,REPORT,report) $(ARGS)
 
 race: $(VENV)/test-tools build ## commands that end within 5 ms of their cancel; COMMANDS=10000 AGENTS=10 SEED=1
@@ -143,7 +143,7 @@ clean: ## remove everything that was built; DATA is kept
 # These stamp files record what .venv contains, so that a step runs again only when its sources change.
 
 $(VENV)/installed: pyproject.toml setup.py
-	@$(PYTHON) deploy/need.py build
+	@$(PYTHON) deploy/dev/system_packages.py build
 	@echo "clarion: making $(VENV) and installing Clarion with what it depends on (a minute or two, once)"
 	@$(PYTHON) -m venv $(VENV)
 	@CLARION_PURE=1 $(PIP) -e '.[server,cli,build]'

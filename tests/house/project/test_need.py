@@ -1,4 +1,4 @@
-"""deploy/need.py: what is missing is installed for root, and named with its remedy for everybody else."""
+"""deploy/dev/system_packages.py: as root it installs missing packages, otherwise it names the remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[3] / "deploy/need.py"
+SCRIPT = Path(__file__).parents[3] / "deploy/dev/system_packages.py"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from server.admin.failures import CANNOT_CREATE
 from server.errors import UNAVAILABLE
 
-SCRIPT = Path(__file__).parents[3] / "deploy/run_local.py"
+SCRIPT = Path(__file__).parents[3] / "deploy/dev/run_local.py"
 DEADLINE = 60.0
 
 pytestmark = pytest.mark.system
@@ -32,7 +32,7 @@ def free_ports() -> tuple[int, int, int]:
 
 
 class Run:
-    """deploy/run_local.py as a process of its own, its output in a file."""
+    """deploy/dev/run_local.py as a process of its own, its output in a file."""
 
     def __init__(self, folder: Path, ports: tuple[int, int, int]) -> None:
         self.data, self.ports, self.log = folder / "data", ports, folder / "log"

@@ -1,8 +1,8 @@
-"""Checks that the system has what a step of the Makefile needs: `python3 deploy/need.py
-build|database|browser|pictures|test`.
+"""Checks that the system has what a step of the Makefile needs.
 
-As root it installs missing packages with apt; otherwise it prints the command to run. It runs on plain python3, before
-there is a virtual environment. Exit code 1: the step cannot continue.
+Usage: `python3 deploy/dev/system_packages.py build|database|browser|pictures|test`. As root it installs missing
+packages with apt; otherwise it prints the command to run. It runs on plain python3, before there is a virtual
+environment. Exit code 1: the step cannot continue.
 """
 
 from __future__ import annotations
