@@ -11,8 +11,9 @@ from pathlib import Path
 
 from agent.enrolment import credentials
 from loadtest.swarm.agent import Agent
+from loadtest.swarm.config import Config
 from loadtest.swarm.control import Control
-from loadtest.swarm.loop import Config, Loop, hostname_of
+from loadtest.swarm.loop import Loop, hostname_of
 
 
 class Joined(Loop):

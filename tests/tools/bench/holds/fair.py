@@ -64,7 +64,7 @@ def main() -> int:
         run.wait_connected(300)
         time.sleep(2)
         with target.api() as api:
-            done = api.wait_final(api.json("POST", "/run", {"targets": run.everybody(api), "command": ANSWERS}), 120)
+            done = api.wait_final(api.json("POST", "/run", {"targets": run.all_targets(api), "command": ANSWERS}), 120)
             for name in ("nothing", *(given.load or LOADS)):
                 begin = time.monotonic()
                 for _ in range(given.times):

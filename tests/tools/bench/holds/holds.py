@@ -204,8 +204,8 @@ async def ended(world: World, outputs: Sequence[bytes]) -> str:
 
 async def submit(world: World, events: Sequence[Event]) -> None:
     for start in range(0, len(events), 500):
-        world.door.submit(*events[start : start + 500])
-        await world.door.committed()
+        world.conductor.submit(*events[start : start + 500])
+        await world.conductor.committed()
 
 
 @contextmanager

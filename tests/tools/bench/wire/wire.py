@@ -108,7 +108,7 @@ def measure(
                 split,
                 seed=1,
                 folder=Path(folder),
-                door=JoinTarget(**way["door"]) if tls else None,
+                join_target=JoinTarget(**way["door"]) if tls else None,
                 hello_timeout=60.0,
             )
             try:
