@@ -26,6 +26,17 @@ from h2.settings import SettingCodes, Settings
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 from hyperframe.frame import GoAwayFrame
 
+from proto.link.grpclib_internals import (
+    config_of,
+    h2_of,
+    make_request_handler,
+    method_name,
+    methods_of,
+    set_methods,
+    start_task,
+    write_raw,
+)
+
 H2 = H2Configuration(
     client_side=False,
     header_encoding="ascii",
@@ -109,14 +120,9 @@ class ServerProtocol(H2Protocol):
 
     def goaway(self) -> None:
         """Send a GOAWAY that accepts no further stream (RFC 9113 section 6.8). Open streams continue."""
-        if (
-            not self.connection.is_closing()
-            and self.connection._connection.state_machine.state is not ConnectionState.CLOSED
-        ):
-            last = self.connection._connection.highest_inbound_stream_id
-            self.connection._transport.write(
-                GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize()
-            )
+        if not self.connection.is_closing() and h2_of(self).state_machine.state is not ConnectionState.CLOSED:
+            last = h2_of(self).highest_inbound_stream_id
+            write_raw(self, GoAwayFrame(0, last_stream_id=last, error_code=ErrorCodes.NO_ERROR).serialize())
 
 
 class Methods(dict[str, Handler]):
@@ -127,7 +133,7 @@ class Methods(dict[str, Handler]):
 
 
 async def _unknown(stream: Any) -> None:
-    raise GRPCError(Status.UNIMPLEMENTED, f"unknown method {stream._method_name}")
+    raise GRPCError(Status.UNIMPLEMENTED, f"unknown method {method_name(stream)}")
 
 
 class _Requests(Requests):
@@ -136,15 +142,13 @@ class _Requests(Requests):
         wrong = http_refusal(known)
         if wrong is None and _TIMEOUT.fullmatch(known.get("grpc-timeout", "1S")) is None:
             self.__gc_step__()
-            self._tasks[stream] = self.loop.create_task(
-                _refuse(stream, Status.INTERNAL, "grpc-timeout is malformed", release_stream)
-            )
+            start_task(self, stream, _refuse(stream, Status.INTERNAL, "grpc-timeout is malformed", release_stream))
         elif wrong is None:
             super().accept(stream, headers, release_stream)
         else:
             self.__gc_step__()
             stream.buffer = sink = _Sink(partial(stream.connection.ack, stream.id))
-            self._tasks[stream] = self.loop.create_task(_turn_away(stream, sink.ended, *wrong, release_stream))
+            start_task(self, stream, _turn_away(stream, sink.ended, *wrong, release_stream))
 
 
 class _Sink:
@@ -236,7 +240,7 @@ class GrpcServer(Server):
             codec=codec,
             config=Configuration(http2_connection_window_size=window, http2_stream_window_size=window),
         )
-        self._mapping = Methods(self._mapping)
+        set_methods(self, Methods(methods_of(self)))
         self._streams = streams
         self._header_list = header_list
         self.__gc_interval__ = GC_INTERVAL
@@ -244,6 +248,5 @@ class GrpcServer(Server):
     def protocol(self) -> ServerProtocol:
         """Make the protocol object for a new connection. Needs a running asyncio loop."""
         self.__gc_step__()
-        handler = _Requests(self._mapping, self._codec, self._status_details_codec, self.__dispatch__)
-        self._handlers.add(handler)
-        return ServerProtocol(handler, self._config, self._streams, self._header_list)
+        handler = make_request_handler(self, _Requests)
+        return ServerProtocol(handler, config_of(self), self._streams, self._header_list)

@@ -10,6 +10,7 @@ from grpclib.exceptions import GRPCError
 from grpclib.metadata import encode_grpc_message
 from h2.exceptions import ProtocolError
 
+from proto.link.grpclib_internals import h2_of
 from server.rpc.accept.listener import AcceptedSocket
 from server.rpc.connection.opening_cache import (
     ACK,
@@ -238,7 +239,7 @@ class LazyGrpcConnection:
     def _to_h2(self, frames: bytes) -> None:
         self._grpclib.data_received(frames)
         if self._template is not None and not self._finished:
-            stream = self._grpclib.connection._connection.streams.get(STREAM)
+            stream = h2_of(self._grpclib).streams.get(STREAM)
             if stream is None or stream.closed:  # reset by the peer, or by h2 because of what the peer sent
                 self._finished = True
                 self._calls.on_call_ended(self)
@@ -263,7 +264,7 @@ class LazyGrpcConnection:
         if self._grpclib is None:
             assert self._template is not None and self.stub.stream is not None
             self._replay(self._template, self.stub.stream)
-        return self._grpclib.connection._connection
+        return h2_of(self._grpclib)
 
     def _replay(self, template: HandshakeTemplate, stub: StubStream) -> None:
         """Build h2 and grpclib objects, and bring them to the connection's state by feeding them the same bytes."""
@@ -275,7 +276,7 @@ class LazyGrpcConnection:
         self._grpclib.data_received(template.data)
         self._grpclib.processor.handler = handler
         recorder.calls[0][2]()  # grpclib must not handle this call
-        http2 = self._grpclib.connection._connection
+        http2 = h2_of(self._grpclib)
         if self._answered:
             http2.send_headers(STREAM, ANSWER)
         if self._acks:
@@ -300,4 +301,4 @@ class LazyGrpcConnection:
 
     def _hand_over(self, transport: Transport) -> None:
         transport.conn = self.conn
-        self.conn.bind_h2(self._grpclib.connection._connection)
+        self.conn.bind_h2(h2_of(self._grpclib))

@@ -15,6 +15,7 @@ from typing import Any
 
 from h2.stream import StreamState
 
+from proto.link.grpclib_internals import h2_of
 from proto.messages import CONNECT
 
 MAX_TEMPLATES = 256
@@ -162,7 +163,7 @@ class HandshakeTemplates:
         protocol.processor.handler = recorder
         try:
             protocol.data_received(data)
-            return None if recorder.closed else self._understand(data, recorder, protocol.connection._connection)
+            return None if recorder.closed else self._understand(data, recorder, h2_of(protocol))
         finally:
             protocol.processor.handler = handler
             if not recorder.closed:

@@ -20,6 +20,7 @@ from _speedups.http2.frames import HEADER, PREFACE, goaway
 from _speedups.http2.guard import Guard, Refusal
 from _speedups.http2.limits import ENHANCE_YOUR_CALM, FRAME_SIZE_ERROR, PROTOCOL_ERROR, Buckets, ConnectionLimits, rates
 from proto.common.token_bucket import TokenBucket
+from proto.link.grpclib_internals import h2_of
 from server.rpc.accept.abuse import AbuseTracker, is_severe, refusal_label
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 
@@ -154,7 +155,7 @@ class GuardedProtocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._inner.connection_made(_ObservedTransport(transport, self._sent))
-        self._guard.http2 = self._inner.connection._connection
+        self._guard.http2 = h2_of(self._inner)
         self._schedule_check()
 
     def data_received(self, data: bytes) -> None:

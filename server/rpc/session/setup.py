@@ -16,6 +16,7 @@ from grpclib.exceptions import GRPCError
 from _speedups import http2
 from proto.link.errors import LinkRefused, MessageTooLarge
 from proto.link.frames import read
+from proto.link.grpclib_internals import http2_stream, take_buffered, transport_of
 from proto.messages import CONNECT, MalformedMessage
 from server.errors import ClarionError
 from server.ports import Clock, EngineHandle
@@ -87,7 +88,7 @@ class SessionSetup:
 
     def _admit_probe(self, stream: Any) -> None:
         """Authenticate a call of health or reflection as an agent's, and stop waiting for a Hello on its connection."""
-        transport = stream._stream._transport
+        transport = transport_of(stream)
         try:
             if self._auth.authenticator is not None:
                 self._auth.authenticator.check_renewal(transport.get_extra_info("certificate"), peer_of(transport))
@@ -98,7 +99,7 @@ class SessionSetup:
 
     async def _connect(self, stream: Any) -> None:
         """Serve a ConnectForCommands call that grpclib carries."""
-        transport = stream._stream._transport
+        transport = transport_of(stream)
         peer = peer_of(transport)
         if transport.refusal is not None:
             raise transport.refusal
@@ -123,7 +124,7 @@ class SessionSetup:
         assert agent_stream.outcome is not None
         try:
             self._streams.open(agent_stream, hello.host_id, peer)
-            transport.conn.attach(stream._stream.id, agent_stream, take_buffered(stream._stream.buffer))
+            transport.conn.attach(http2_stream(stream).id, agent_stream, take_buffered(stream))
             self._opened(agent_stream, hello, peer)
             outcome = await agent_stream.outcome
         except ConnectionResetError:
@@ -226,7 +227,7 @@ class SessionSetup:
         limit = self._settings.max_message
         try:
             async with asyncio.timeout(self._settings.hello_timeout):
-                data = await read(stream._stream, limit)
+                data = await read(http2_stream(stream), limit)
         except TimeoutError:
             self._note_refusal("no_hello", peer, "")
             raise GRPCError(Status.DEADLINE_EXCEEDED, f"no hello within {self._settings.hello_timeout:g} s") from None
@@ -258,16 +259,3 @@ def peer_of(transport: Any) -> str:
 def _broke_protocol(error: ClarionError | GRPCError) -> bool:
     """True if the peer broke the protocol (missing or duplicate Hello), False if it was merely refused."""
     return isinstance(error, ClarionError) and error.code == "hello_expected"
-
-
-def take_buffered(buffer: Any) -> bytes:
-    """What grpclib's buffer of a stream holds already, taken out and acknowledged to h2: from here on the lane
-    counts."""
-    pieces = [bytes(piece.data) for piece in buffer._acked]
-    buffer._acked.clear()
-    buffer._acked_size = 0
-    while not buffer._unacked.empty():
-        data, _, ack_size = buffer._unacked.get_nowait()
-        pieces.append(data)
-        buffer._ack_callback(ack_size)
-    return b"".join(pieces)
