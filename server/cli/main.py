@@ -67,9 +67,7 @@ _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
 }
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Show and control tasks.", context_settings=_SETTINGS)
-hosts = LazyGroup(
-    "hosts", verbs=_HOSTS, help="Look at hosts, label them, and say who may be one.", context_settings=_SETTINGS
-)
+hosts = LazyGroup("hosts", verbs=_HOSTS, help="Show, label and manage hosts.", context_settings=_SETTINGS)
 sets = LazyGroup("sets", verbs=_SETS, help="Names for hosts, written @SET in selectors.", context_settings=_SETTINGS)
 context = LazyGroup(
     "context",
@@ -115,7 +113,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "watch": ("server.cli.commands.watch", "Watch a task's progress and results until it ends."),
         "logs": ("server.cli.commands.logs", "Print the output of a task's hosts."),
         "tasks": (tasks, "Show and control tasks."),
-        "hosts": (hosts, "Look at hosts, label them, and say who may be one."),
+        "hosts": (hosts, "Show, label and manage hosts."),
         "sets": (sets, "Names for hosts, written @SET in selectors."),
         "join-token": (join_token, "Manage join tokens, with which machines become hosts."),
         "join": (join, "Approve or deny join requests."),

@@ -211,7 +211,7 @@ def test_the_server_gets_the_settings_and_its_exit_code_is_the_commands(monkeypa
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (ClarionError("store_unavailable"), 69, "the database does not answer; look at the database"),
+        (ClarionError("store_unavailable"), 69, "the database does not answer; check the database"),
         (ClarionError("internal", "odd", field="store"), 70, "odd (store)"),
         (OSError(errno.EACCES, "Permission denied"), 77, "may not listen"),
         (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), 78, "not an address of this machine"),

@@ -68,8 +68,8 @@ class Table:
         while self._excess(room) > 0 and (
             others := [index for index, column in enumerate(self._columns) if not column.keep]
         ):
-            gone = max(others, key=lambda index: self._widths[index])
-            del self._columns[gone], self._widths[gone]
+            dropped = max(others, key=lambda index: self._widths[index])
+            del self._columns[dropped], self._widths[dropped]
         self._cut([index for index, column in enumerate(self._columns) if not column.whole], NARROWEST, room)
         self._cut(list(range(len(self._columns))), NARROWEST, room)
 
