@@ -1,4 +1,4 @@
-"""Chromium for tests: a page that complains of everything it should not do."""
+"""Chromium for tests. It reports errors of the page, such as violations of the content policy."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ LONG = (
     "window.longs = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) "
     "longs.push(Math.round(one.duration)); }).observe({type: 'longtask', buffered: true})"
 )
-"""Script for a page's beginning: `longs` are the milliseconds of each task that kept it from answering for more than 50
+"""Script for the beginning of a page: `longs` collects the milliseconds of each task that blocked it for more than 50
 (https://www.w3.org/TR/longtasks-1/)."""
 
 
 class Received:
-    """Bytes that came over the network for a page, from now on."""
+    """Counts the bytes that a page receives from now on."""
 
     def __init__(self, page: Page) -> None:
         network, self._sizes = page.context.new_cdp_session(page), Counter[str]()
         network.send("Network.enable")
-        # a stream of events never finishes, so what has come of it counts
+        # an event stream never finishes, so its bytes are counted as they arrive
         network.on("Network.dataReceived", lambda event: self._sizes.update({event["requestId"]: event["dataLength"]}))
         network.on(
             "Network.loadingFinished",
@@ -55,13 +55,13 @@ def chromium() -> str:
 
 
 def browse(script: Script, address: str, **context: Any) -> list[str]:
-    """Run `script` in a new browser; returns what the browser complained of, a violation of the content policy
-    included."""
+    """Run `script` in a new browser. Returns what the browser complained about, including violations of the content
+    policy."""
     complaints: list[str] = []
-    # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright brings its own.
+    # trio-asyncio, once imported, forbids asyncio loops outside trio; playwright uses its own.
     with mock.patch("asyncio.new_event_loop", asyncio.SelectorEventLoop), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        # what is measured in the middle of a transition is not what is seen
+        # measurements in the middle of a transition differ from what is shown
         context.setdefault("reduced_motion", "reduce")
         page = browser.new_page(
             base_url=address, viewport={"width": 1180, "height": 860}, locale=context.pop("locale", "en-GB"), **context
@@ -92,15 +92,15 @@ def sign_in(page: Page, token: str = ADMIN.text) -> None:
 
 
 def settled(page: Page) -> None:
-    """The page shows what there is."""
+    """Wait until the page shows its data."""
     expect(page.locator("main h1")).to_be_visible()
     expect(page.locator("main p[role=status]", has_text="Loading")).to_have_count(0)
 
 
 def violations(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds serious on this page; by all of its rules, or by those named."""
+    """The serious problems that axe-core finds on this page, with all of its rules or the named ones."""
     if not page.evaluate("'axe' in window"):
-        # Into the page's world past its content policy, which refuses foreign script, as it should.
+        # Loaded into the page's world, past its content policy, which correctly refuses foreign scripts.
         page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
     only = {"runOnly": list(rules)} if rules else {}
     found = page.evaluate("how => axe.run(document, how)", {"resultTypes": ["violations"], "preload": False} | only)

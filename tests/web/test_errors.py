@@ -353,7 +353,7 @@ async def test_code(world: World, code: str) -> None:
     assert "Traceback" not in answer.data.decode()
 
 
-async def test_an_unforeseen_failure_is_logged_with_its_request_id_and_tells_the_client_nothing(world: World) -> None:
+async def test_an_unexpected_failure_is_logged_with_its_request_id_and_hidden_from_the_client(world: World) -> None:
     with structlog.testing.capture_logs() as lines:
         answer = await internal(world)
     assert "secret detail" not in answer.data.decode()
@@ -362,7 +362,7 @@ async def test_an_unforeseen_failure_is_logged_with_its_request_id_and_tells_the
     assert "secret detail" in repr(failed[0]["exc_info"])
 
 
-async def test_what_the_database_refuses_is_internal_and_leaves_no_task(world: World) -> None:
+async def test_a_refusal_by_the_database_is_internal_and_leaves_no_task(world: World) -> None:
     write = world.store.write
 
     async def refuse(saves: list[Save]) -> None:
@@ -377,9 +377,7 @@ async def test_what_the_database_refuses_is_internal_and_leaves_no_task(world: W
     assert (await world.get("/api/v1/statistics")).json["tasks"]["pending"] == 0
 
 
-async def test_a_commit_that_does_not_come_is_answered_in_time_and_still_ends_well(
-    tmp_path: Path, nursery: trio.Nursery
-) -> None:
+async def test_a_late_commit_is_answered_in_time_and_still_completes(tmp_path: Path, nursery: trio.Nursery) -> None:
     world = await open_world(tmp_path, nursery, Limits(write_timeout=0.05))
     await world.know("web-1")
     world.store.gate = trio.Event()

@@ -70,7 +70,7 @@ def of_cursors(one: Any) -> bool:
     return isinstance(one, list) and len(one) <= 200 + 2 and all(isinstance(each, weakref.ref) for each in one)
 
 
-async def test_nothing_is_kept_of_a_task_that_has_ended(
+async def test_nothing_is_kept_of_a_finished_task(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await open_world(tmp_path, nursery)

@@ -37,7 +37,7 @@ def value(world: World, name: str, **labels: str) -> float:
     )
 
 
-async def test_known_and_offline_hosts_follow_who_comes_and_goes(world: World) -> None:
+async def test_known_and_offline_hosts_follow_connections(world: World) -> None:
     def hosts() -> tuple[float, float]:
         return value(world, "clarion_hosts_known"), value(world, "clarion_hosts_offline")
 
@@ -64,7 +64,7 @@ async def test_the_age_of_the_oldest_waiting_execution(world: World, monkeypatch
     assert value(world, name) == 0
 
 
-async def test_a_delivery_is_counted_when_the_agent_has_said_so(world: World) -> None:
+async def test_a_delivery_is_counted_when_the_agent_confirms_it(world: World) -> None:
     task = await world.run("web-1", "web-2")
     await world.conductor.committed()
     assert value(world, "clarion_delivery_duration_seconds_count") == 0
@@ -75,7 +75,7 @@ async def test_a_delivery_is_counted_when_the_agent_has_said_so(world: World) ->
     assert 0 < value(world, "clarion_delivery_duration_seconds_sum") < 60
 
 
-async def test_a_long_poll_and_a_stream_are_no_slow_requests(world: World) -> None:
+async def test_long_polls_and_streams_do_not_count_as_slow_requests(world: World) -> None:
     task = await world.run("web-1")
     path, template = f"/api/v1/tasks/{task['task_id']}", "/api/v1/tasks/<task_id>"
     answers: list[Answer] = []
@@ -124,7 +124,7 @@ def test_versions_of_agents_are_counted_and_bounded() -> None:
     assert many["a"] == 3 and many["other"] == 10_001 - VersionCollector.MOST and sum(many.values()) == 10_003
 
 
-def test_an_agent_whose_version_is_a_word_of_ours_makes_no_second_series() -> None:
+def test_an_agent_version_with_a_reserved_word_makes_no_second_series() -> None:
     many = {f"v{number}": {f"h{number}", f"g{number}"} for number in range(30)}
     assert agents(of(other=5, none=7) | {"": {"x"}} | many) == {
         "other": 5 + 60 - 2 * (VersionCollector.MOST - 2), "none": 8, **dict.fromkeys(sorted(many, reverse=True)[: VersionCollector.MOST - 2], 2),  # noqa: E501

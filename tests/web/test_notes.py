@@ -56,7 +56,7 @@ async def test_an_execution_says_what_an_operator_must_know(
         assert note["count"] == (count if type(count) is int else None) and note["hosts"] is None
 
 
-async def test_the_way_out_of_killed_leftovers_is_named(world: World) -> None:
+async def test_the_note_about_killed_leftovers_names_the_remedy(world: World) -> None:
     task = await reported(world, web_1={"leftovers_killed": 1})
     (note,) = (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/web-1")).json["notes"]
     assert "leave_children" in note["hint"] and "--leave-children" in note["hint"]
@@ -74,7 +74,7 @@ async def test_a_cut_output_is_a_note_of_the_row_and_of_the_group(world: World) 
     assert notes == {"web-[1-2]": [], "db-1": [("output_cut", 1)]}
 
 
-async def test_a_group_says_for_how_many_of_its_hosts_a_note_holds(world: World) -> None:
+async def test_a_note_of_a_group_has_its_number_of_hosts(world: World) -> None:
     task = await reported(
         world,
         web_1={"leftovers_killed": 1},
@@ -91,7 +91,7 @@ async def test_a_group_says_for_how_many_of_its_hosts_a_note_holds(world: World)
     }
 
 
-async def test_notes_of_a_task_that_runs_are_counted_and_exact_once_it_has_ended(world: World) -> None:
+async def test_notes_of_a_running_task_are_counted_and_exact_after_its_end(world: World) -> None:
     world.connect("web-1", "web-2", "db-1")
     task = await world.run()
     for name in ("web-1", "web-2", "db-1"):

@@ -51,7 +51,7 @@ async def test_deep_health_times_the_database_and_turns_red_with_any_part(world:
     assert b'clarion_alarms_total{reason="mass_silence"} 1.0' in world.metrics.text()
 
 
-async def test_a_database_that_can_be_read_and_not_written_is_told(world: World) -> None:
+async def test_a_database_that_can_be_read_but_not_written_is_reported(world: World) -> None:
     world.writer_available = False
     bad = await world.get("/health/deep")
     assert (bad.status, bad.json["ok"]) == (503, False)
@@ -144,7 +144,7 @@ async def test_ten_thousand_addresses_that_do_not_exist_are_one_series(world: Wo
     assert len(lines) == 2
 
 
-def test_our_histogram_says_what_the_librarys_says() -> None:
+def test_our_histogram_equals_the_librarys() -> None:
     theirs, ours = CollectorRegistry(), CollectorRegistry()
     expected = Histogram("seconds", "Words.", registry=theirs, buckets=COMMAND_BUCKETS)
     durations = FastHistogram("seconds", "Words.", COMMAND_BUCKETS, ours)

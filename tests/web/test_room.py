@@ -46,7 +46,7 @@ async def test_a_burst_waits_and_none_of_it_is_refused(tmp_path: Path, nursery: 
     await world.aclose()
 
 
-async def test_room_that_does_not_come_is_refused_in_time_and_nothing_was_written(
+async def test_a_full_writer_refuses_after_the_timeout_and_nothing_is_written(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     world = await filled(tmp_path, nursery, high=1, write_timeout=0.2)
@@ -67,7 +67,9 @@ async def test_room_that_does_not_come_is_refused_in_time_and_nothing_was_writte
     ("path", "body"),
     [("/api/v1/tasks", RUN), ("/api/v1/hosts", {"hostname": "new"}), ("/api/v1/join-tokens", {"ttl": 60.0})],
 )
-async def test_every_new_thing_waits(path: str, body: dict[str, Any], tmp_path: Path, nursery: trio.Nursery) -> None:
+async def test_every_creation_waits_for_the_writer(
+    path: str, body: dict[str, Any], tmp_path: Path, nursery: trio.Nursery
+) -> None:
     world = await filled(tmp_path, nursery, high=1)
     nursery.start_soon(world.writer.commit, [CreateTask(*made())])
     await trio.testing.wait_all_tasks_blocked(0.01)

@@ -10,7 +10,7 @@ from server.store.base import StoreUnavailable
 from server.web.api.event_stream import EventStream
 from server.web.http import sse
 from server.web.http.route import Param
-from server.web.http.sse import KIND
+from server.web.http.sse import KIND, RESUME
 from server.web.readmodel.lookup import committed_task
 from server.web.readmodel.viewers import POLL_S, TASK_TOPICS, TOPICS, Watch
 from server.web.request import ApiRequest, ApiResponse
@@ -21,22 +21,22 @@ PARAMS = (
         "topic",
         "string",
         (
-            "`statistics`: counts finished everything. `hosts`: how many, and a number that changes with any of them. "
-            "`tasks`: rows of tasks that change. Of each `task` also `states`: every host's state, and `groups`: "
-            "the largest groups of answers."
+            "`statistics`: counts over everything. `hosts`: number of hosts, and a number that changes when any host "
+            "changes. `tasks`: rows of changed tasks. For each `task` also `states`: the states of its hosts, and "
+            "`groups`: its largest result groups."
         ),
         many=True,
         choices=KNOWN,
     ),
-    Param("task", "string", "Ids of tasks whose progress is wanted, at most 8.", many=True),
-    Param("after", "string", "The `id` of the last event that you sent, for those who cannot send Last-Event-ID."),
+    Param("task", "string", "Ids of tasks to watch, at most 8.", many=True),
+    RESUME,
 )
 HEADERS = (
     (
         "Last-Event-ID",
         (
-            "The `id` of the last event that you sent; what happened since is told first. With one that is not "
-            "this server's all is told."
+            "The `id` of the last event that you received; the stream begins with what has changed since. With an "
+            "unknown id it begins with everything."
         ),
     ),
 )

@@ -12,7 +12,7 @@ from server.web.http.route import Param
 from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.server import SayingView, StepView, WordsView, WordView
 
-PARAMS = (Param("language", "string", "Of the words: `en` (default) or `zh-CN`.", choices=LANGUAGES),)
+PARAMS = (Param("language", "string", "Language of the words: `en` (default) or `zh-CN`.", choices=LANGUAGES),)
 
 
 async def get_words(call: ApiRequest) -> ApiResponse:

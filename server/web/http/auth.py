@@ -69,14 +69,14 @@ class TokenVerifier:
     def verify(self, header: str | None) -> Caller:
         """The caller that an Authorization header identifies. Raises ClarionError unauthenticated."""
         if header is None:
-            raise ClarionError("unauthenticated", "this address wants a token")
+            raise ClarionError("unauthenticated", "this address requires a token")
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer" or not text.strip():
             raise ClarionError("unauthenticated", "the Authorization header is not 'Bearer TOKEN'")
         try:
             token = parse(text.strip(), Kind.API)
         except BadToken as error:
-            raise ClarionError("unauthenticated", f"the token is no good: {error}") from None
+            raise ClarionError("unauthenticated", f"the token is invalid: {error}") from None
         kept, name, read_only = self._known.get(token.id, (_NO_DIGEST, "", False))
         if not hmac.compare_digest(token.digest, kept):
             raise ClarionError("unauthenticated", "this server does not know the token")

@@ -68,7 +68,7 @@ def target_of(request: h11.Request) -> tuple[bytes, bytes | None]:
     raise RequestRefused(
         "malformed_request",
         (
-            f"{request.method[:20].decode('ascii')} {target[:60].decode('ascii')!r} is no request for a path of "
+            f"{request.method[:20].decode('ascii')} {target[:60].decode('ascii')!r} is not a request for a path of "
             f"this server"
         ),
     )
@@ -82,7 +82,7 @@ def check_request(request: h11.Request, fields: int) -> None:
     names = [name for name, _ in request.headers]
     if len(names) > fields:
         raise RequestRefused(
-            "headers_too_large", f"the request has {len(names)} header lines, and at most {fields} are taken"
+            "headers_too_large", f"the request has {len(names)} header lines; at most {fields} are accepted"
         )
     if b"transfer-encoding" in names:
         if b"content-length" in names:

@@ -35,7 +35,7 @@ async def read_json(request: Request, limits: Limits) -> object:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ClarionError(
             "unsupported_media_type",
-            "compressed bodies are not taken",
+            "compressed bodies are not accepted",
             field="Content-Encoding",
             hint="send it uncompressed",
         )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from server.web.http.route import Param
+
 KIND = "text/event-stream"
+RESUME = Param(
+    "after", "string", "The `id` of the last event that you received, for clients that cannot send Last-Event-ID."
+)
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 BEAT = b": beat\n\n"
 """A comment that keeps the connection open. A browser does not pass it to the page."""

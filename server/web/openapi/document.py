@@ -42,28 +42,28 @@ SESSION = {
         "in": "cookie",
         "name": "__Host-clarion",
         "description": (
-            "The web page's cookie, from POST /api/v1/session; over http on loopback `clarion-PORT`. What is not "
-            "GET needs X-Clarion-CSRF, too."
+            "The web page's session cookie, from POST /api/v1/session; over http on loopback its name is "
+            "`clarion-PORT`. Requests other than GET also need the header X-Clarion-CSRF."
         ),
     }
 }
 TAGS = {
-    "tasks": "What users ask for: one command on many hosts.",
+    "tasks": "Tasks: one command on many hosts.",
     "executions": "One command on one host, its result and its output.",
-    "answers": "What a task's hosts said, equal answers together.",
-    "hosts": "The machines.",
-    "session": "Logging in and out of the web page.",
-    "joining": "Tokens with which machines become hosts.",
-    "server": "Health, figures and this description.",
+    "answers": "Results of a task, grouped by equality, compared and searched.",
+    "hosts": "Hosts and their identities.",
+    "session": "Login and logout of the web page.",
+    "joining": "Join tokens and join requests, with which machines become hosts.",
+    "server": "Events, health, metrics and this description.",
 }
-ABOUT = """Clarion sends one command to many hosts and brings back every answer.
+ABOUT = """Clarion sends one command to many hosts and collects every result.
 
-Every request carries `Authorization: Bearer TOKEN`, except for `/health/live` and `/health/ready`. For metrics, health and this description the
-read-only token of DATA/metrics.token is enough. Times are integers,
-milliseconds since 1970 UTC, in fields named `*_at`; durations are milliseconds in fields named `*_ms`, and seconds where requests give them.
-Lists have `items` and `next`; pass `next` as `after` for the next page. Every error has the shape of `ErrorBody`, with a stable `code`; with
-`Accept: application/problem+json` it is a `ProblemDetails` of RFC 9457 instead. Every answer to GET has an ETag for `If-None-Match`, and large ones are
-compressed with gzip for clients that accept it."""  # noqa: E501
+Every request needs `Authorization: Bearer TOKEN`, except `/health/live` and `/health/ready`. For metrics, health and
+this description, the read-only token of DATA/metrics.token is sufficient. Times are integers, in milliseconds since
+1970 UTC, in fields named `*_at`. Durations are milliseconds in fields named `*_ms`, and seconds in requests. Lists have
+`items` and `next`; pass `next` as `after` to get the next page. Every error has the shape of `ErrorBody`, with a stable
+`code`; with `Accept: application/problem+json` it is a `ProblemDetails` of RFC 9457 instead. Every response to GET has
+an ETag for `If-None-Match`, and large responses are compressed with gzip for clients that accept it."""
 
 
 def template(path: str) -> str:
@@ -107,7 +107,7 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A token of the form cl_ID_SECRET; the admin's lies in DATA/admin.token.",
+                    "description": ("A token of the form cl_ID_SECRET; the admin token is in DATA/admin.token."),
                 },
                 **SESSION,
             },
@@ -188,7 +188,7 @@ def _responses(route: Route) -> dict[str, Any]:
         content["application/octet-stream"] = {}
     good = {route.status: HTTPStatus(route.status).phrase, **route.also}
     if route.raw:
-        good[206] = "The range asked for by the Range header."
+        good[206] = "The range that the Range header requests."
     responses: dict[str, Any] = {}
     for status, about in good.items():
         kinds = {"application/octet-stream": {}} if status == 206 else content

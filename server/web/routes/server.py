@@ -54,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         health.deep,
         "server",
         DeepView,
-        also={503: "A part is red; `checks` says which."},
+        also={503: "A part of the server is unhealthy; `checks` names it."},
     ),
     Route("GET", "/metrics", READ, health.prometheus, "server", "text/plain"),
     Route("GET", "/openapi.json", READ, health.openapi, "server", "application/json"),

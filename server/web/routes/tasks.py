@@ -166,8 +166,8 @@ ROUTES: tuple[Route, ...] = (
             (
                 "Range",
                 (
-                    "With `Accept: application/octet-stream`: one range of bytes within the part, e.g. "
-                    "`bytes=0-1023`. What is not written so is ignored (RFC 9110 section 14.2)."
+                    "With `Accept: application/octet-stream`: one range of bytes within the part, such as "
+                    "`bytes=0-1023`. A malformed range is ignored (RFC 9110 section 14.2)."
                 ),
             ),
         ),

@@ -1,6 +1,6 @@
-"""What clients send, as Structs. Types are checked here; what depends on settings or on other fields in `spec.py`.
+"""Request bodies, as Structs. They check types; `server/web/service` checks what depends on settings or other fields.
 
-Durations are seconds. Nothing beyond these fields is taken.
+Durations are in seconds. Unknown fields are refused.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 
 class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """When a host is tried again. Without `idempotent` nothing is ever run again that may have run."""
+    """When a host is retried. Without `idempotent`, a command that may have run is never run again."""
 
-    attempts: Annotated[int, Meta(description="Attempts per host, the first included; at most limits.attempts.")]
+    attempts: Annotated[int, Meta(description="Attempts per host, including the first; at most limits.attempts.")]
     codes: Annotated[
         list[str] | None,
         Meta(
             description=(
-                "Reasons (docs/reference/reasons.md) for which; by default all for which trying again can help, "
-                "and with `idempotent` also those of a command that ran and did not succeed, or whose end cannot "
-                "be known."
+                "Reasons (docs/reference/reasons.md) for which a host is retried. By default all for which a "
+                "retry can help; with `idempotent` also those of commands that ran without success, or whose end"
+                " is unknown."
             ),
             examples=[["offline", "busy"]],
         ),
@@ -29,36 +29,35 @@ class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
         float,
         Meta(
             description=(
-                "Seconds before the second attempt; doubled for each further one, and a random half of it taken off."
+                "Seconds before the second attempt. The pause doubles for each further attempt, and up to half "
+                "of it is subtracted at random."
             )
         ),
     ] = 1.0
-    backoff_max: Annotated[float, Meta(description="Seconds that no pause exceeds.")] = 60.0
+    backoff_max: Annotated[float, Meta(description="Maximum pause, in seconds.")] = 60.0
     idempotent: Annotated[
         bool,
-        Meta(
-            description="Running the command twice does no harm, so that it may be tried again although it may have run."  # noqa: E501
-        ),
+        Meta(description="Running the command twice is harmless, so it is also retried if it may have run."),
     ] = False
 
 
 class RerunBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Which hosts of a task that has ended are to do it again."""
+    """Selects the hosts of a finished task that run the command again."""
 
     only: Annotated[
         list[str] | None,
         Meta(
             description=(
-                "Statuses of hosts, or `unsuccessful` (every host that did not complete), `not_started` (it "
-                "certainly never ran: not started, or canceled before), `offline` (lost, or its host was offline) "
-                "or `all`. With `hosts`: those of them. Default: `unsuccessful`, or with `hosts` all of these."
+                "Statuses of hosts, or `unsuccessful` (did not complete), `not_started` (certainly never ran: "
+                "not started, or canceled before the start), `offline` (lost, or the host was offline) or `all`."
+                " With `hosts`, only those of them. Default: `unsuccessful`; with `hosts`: `all`."
             ),
             examples=[["failed", "timeout"]],
         ),
     ] = None
     hosts: Annotated[list[str] | None, Meta(description="Hosts of the task, by id or name.")] = None
-    name: Annotated[str | None, Meta(description="What to call the new task; by default like the old one.")] = None
-    start: Annotated[bool, Meta(description="Start it at once.")] = True
+    name: Annotated[str | None, Meta(description="Name of the new task; by default the name of the old one.")] = None
+    start: Annotated[bool, Meta(description="Start the new task at once.")] = True
 
 
 class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -68,13 +67,13 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(
             description=(
-                "Hosts: ids, names, or selectors such as `web* and role=db`; `all` is every known host. The list "
-                "is frozen at creation."
+                "Hosts: ids, names, or selectors such as `web* and role=db`; `all` selects every known host. The"
+                " list is fixed when the task is created."
             ),
             examples=[["all"], ["web-1", "web-2"], ["web[01-12] and not role=db"]],
         ),
     ]
-    name: Annotated[str | None, Meta(description="What to call it; by default the beginning of the command.")] = None
+    name: Annotated[str | None, Meta(description="Name of the task; by default the beginning of the command.")] = None
     description: str = ""
     type: Annotated[str, Meta(description="A word to group tasks by: lower-case letters, digits, - and _.")] = "command"
     command: Annotated[
@@ -86,98 +85,94 @@ class TaskBody(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = None
     script: Annotated[str | None, Meta(description="The text of a script, run by `interpreter` with `args`.")] = None
     interpreter: Annotated[
-        str | None, Meta(description="Program that runs the script; by default the script's own first line decides.")
+        str | None, Meta(description="Program that runs the script; by default the one in the script's first line.")
     ] = None
     args: Annotated[list[str], Meta(description="Arguments of the script, or of the shell text ($1, $2, …).")] = []
     parameters: Annotated[
         dict[str, str],
         Meta(
             description=(
-                "Values for the command. Each reaches it as the environment variable `P_<name>`; none is ever "
-                "pasted into shell text."
+                "Values for the command. Each is passed as the environment variable `P_<name>`; none is inserted"
+                " into shell text."
             )
         ),
     ] = {}
     env: Annotated[dict[str, str], Meta(description="Environment variables.")] = {}
     cwd: Annotated[str | None, Meta(description="Absolute path of the directory to run in.")] = None
-    run_as: Annotated[str | None, Meta(description="User to run as; by default the agent's own.")] = None
+    run_as: Annotated[str | None, Meta(description="User to run as; by default the agent's user.")] = None
     umask: Annotated[
         str | None,
         Meta(
-            description='Octal text such as "022". A number is refused, because it does not say its base.',
+            description='Octal text such as "022". A number is refused, because its base is ambiguous.',
             examples=["022"],
             extra_json_schema={"pattern": "^(0o)?0?[0-7]{1,3}$"},
         ),
     ] = None
-    stdin: Annotated[str | None, Meta(description="Text for its standard input.")] = None
+    stdin: Annotated[str | None, Meta(description="Text for the standard input.")] = None
     stdin_base64: Annotated[
-        str | None, Meta(description="Bytes for its standard input, in base64. Instead of `stdin`.")
+        str | None, Meta(description="Bytes for the standard input, in base64; an alternative to `stdin`.")
     ] = None
-    timeout: Annotated[float, Meta(description="Seconds it may run on one host.")] = 3600.0
-    grace: Annotated[float, Meta(description="Seconds between SIGTERM and SIGKILL when it must end.")] = 5.0
+    timeout: Annotated[float, Meta(description="Time limit on one host, in seconds.")] = 3600.0
+    grace: Annotated[float, Meta(description="Seconds between SIGTERM and SIGKILL when the command is ended.")] = 5.0
     start_within: Annotated[
-        float, Meta(description="Seconds within which the agent must have started it, or it never does.")
+        float, Meta(description="Seconds within which the agent must start the command; later it does not start it.")
     ] = 60.0
     task_timeout: Annotated[
-        float | None, Meta(description="Seconds for the whole task, from its start; none by default.")
+        float | None, Meta(description="Time limit for the whole task, in seconds from its start; by default none.")
     ] = None
     concurrency: Annotated[
         int | None,
-        Meta(description="Hosts that may work on it at the same time; by default as many as the server allows."),
+        Meta(description="Maximum number of hosts that run the command at once; by default the server's limit."),
     ] = None
     if_offline: Annotated[
         Literal["fail", "wait"],
         Meta(
             description=(
-                "`fail`: a host that is not connected when its turn comes has failed. `wait`: it is waited for, "
-                "also when it has never been here, and gets its commands in order when it comes."
+                "`fail`: a host that is offline when its turn comes fails. `wait`: the server waits for the "
+                "host, even if it has never connected, and sends its commands in order when it connects."
             )
         ),
     ] = "fail"
-    wait_for: Annotated[float, Meta(description="Seconds from the task's start for which `wait` waits.")] = 3600.0
-    retry: Annotated[RetryBody | None, Meta(description="When a host is tried again; null for never.")] = None
+    wait_for: Annotated[float, Meta(description="With `wait`: seconds to wait, from the task's start.")] = 3600.0
+    retry: Annotated[RetryBody | None, Meta(description="When a host is retried; null for never.")] = None
     max_output: Annotated[
         int,
         Meta(
             description=(
-                "Bytes it may write before it is ended. 256 KiB from the head and as many from the tail are kept "
-                "of each stream."
+                "Bytes that the command may write before it is ended. 256 KiB of the head and of the tail of "
+                "each stream are stored."
             )
         ),
     ] = 1 << 30
     leave_children: Annotated[
         bool | None,
-        Meta(
-            description=(
-                "Leave processes alone that the command started and that outlive it; by default they are ended with it."
-            )
-        ),
+        Meta(description="Do not end processes that outlive the command; by default they are ended with it."),
     ] = None
     detach: Annotated[bool | None, Meta(description="The earlier name of `leave_children`; send one of the two.")] = (
         None
     )
     success_codes: Annotated[
-        list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default 0 alone.")
+        list[int], Meta(description="Exit codes, 0 to 255, that count as success; by default only 0.")
     ] = field(default_factory=lambda: [0])
 
 
 class SelectBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Which hosts are asked about."""
+    """A selection of hosts."""
 
     targets: Annotated[
         list[str], Meta(description="As in a task: ids, names, or selectors.", examples=[["web* and role=db"]])
     ]
-    sample: Annotated[int, Meta(description="How many hosts to list one by one, at most 500.")] = 20
-    whole: Annotated[bool, Meta(description="Fold all names, however long the text becomes.")] = False
+    sample: Annotated[int, Meta(description="Number of hosts to list one by one, at most 500.")] = 20
+    whole: Annotated[bool, Meta(description="Fold all names, without a limit on the length of the text.")] = False
 
 
 class CancelBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What to end of a task."""
+    """The hosts of a task to cancel."""
 
     hosts: Annotated[
         list[str] | None,
         Meta(
-            description="Only on these hosts of the task, by id or name; by default on all of them.",
+            description="Only these hosts of the task, by id or name; by default all of them.",
             examples=[["web-1"]],
         ),
     ] = None
@@ -185,18 +180,18 @@ class CancelBody(Struct, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description=(
-                "Give up hosts that are away, at once: their rows become `lost`, and what they run may go on "
-                "running. A host that is connected is asked as ever."
+                "Mark hosts that are offline as `lost` at once; their processes may keep running. Hosts that are"
+                " online are canceled as usual."
             )
         ),
     ] = False
 
 
 class HostBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A host to be known before its agent has ever connected."""
+    """A host that is created before its agent connects."""
 
     hostname: str
-    labels: Annotated[dict[str, str], Meta(description="Labels given by operators.")] = {}
+    labels: Annotated[dict[str, str], Meta(description="Labels set by operators.")] = {}
 
 
 class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -205,43 +200,44 @@ class HostPatch(Struct, kw_only=True, forbid_unknown_fields=True):
     labels: Annotated[
         dict[str, str | None],
         Meta(
-            description="Labels to set; null takes one away; those not named stay.",
+            description="Labels to set; null removes a label; other labels stay.",
             examples=[{"env": "prod", "old": None}],
         ),
     ] = {}
     hostname: Annotated[
         str | UnsetType | None,
         Meta(
-            description="Its new name, which goes before what its agent calls it; null takes that back.",
+            description=("New name, which overrides the name that the agent reports; null restores the agent's name."),
             examples=["web-db"],
         ),
     ] = UNSET
 
 
 class ReplaceBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Which host takes another's place."""
+    """The host that replaces another one."""
 
-    by: Annotated[str, Meta(description="The id or name of the host that takes its place.")]
+    by: Annotated[str, Meta(description="Id or name of the new host.")]
 
 
 class LoginBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A token, for a session."""
+    """A token to log in with."""
 
-    token: Annotated[str, Meta(description="Of the form cl_ID_SECRET.", max_length=400)]
+    token: Annotated[str, Meta(description="A token of the form cl_ID_SECRET.", max_length=400)]
 
 
 class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A token with which hosts join."""
+    """The properties of a new join token."""
 
-    ttl: Annotated[float, Meta(description="Seconds for which it is good.")] = 1800.0
-    uses: Annotated[int, Meta(description="How many hosts may join with it.")] = 1
+    ttl: Annotated[float, Meta(description="How long the token is valid, in seconds.")] = 1800.0
+    uses: Annotated[int, Meta(description="Number of hosts that may join with it.")] = 1
     labels: Annotated[
-        dict[str, str], Meta(description="Labels for every host that joins with it.", examples=[{"env": "prod"}])
+        dict[str, str],
+        Meta(description="Labels for every host that joins with it.", examples=[{"env": "prod"}]),
     ] = {}
     networks: Annotated[
         list[str],
         Meta(
-            description="Addresses from which hosts may join, as CIDR blocks; none for any. At most 16.",
+            description="CIDR blocks from which hosts may join, at most 16; empty allows all addresses.",
             examples=[["10.1.0.0/16"]],
         ),
     ] = []
@@ -250,8 +246,7 @@ class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
         bool,
         Meta(
             description=(
-                "A host that joins with it takes the place of hosts of its name that are offline: for machines "
-                "that were set up anew."
+                "A host that joins with it replaces offline hosts that have the same name. For reinstalled machines."
             )
         ),
     ] = False

@@ -126,7 +126,7 @@ def _check_spaces(field: str, text: str) -> None:
     name = f"U+{ord(found[0][0]):04X}"
     raise ClarionError(
         "invalid_value",
-        f"{field} has {name}, which looks like a space and is none to a shell, in line {line}, column {column}",
+        f"{field} has {name}, which looks like a space but is not one for a shell, in line {line}, column {column}",
         field=field,
         hint=(
             "write a plain space there; where the character is meant, put it into quotes away from options and "

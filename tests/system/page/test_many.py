@@ -1,5 +1,5 @@
-"""An operator's hour with many hosts: real server, simulated agents and one real one, Chromium. `make page-10000` takes
-ten thousand."""
+"""An operator's work with many hosts: real server, simulated agents and one real agent, Chromium. `make page-10000`
+uses ten thousand hosts."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from tests.web.browser import LONG, Received, browse, sign_in
 
 HOSTS = int(os.environ.get("PAGE_HOSTS", "200"))
 SECONDS = float(os.environ.get("PAGE_SECONDS", "2"))
-"""Within which the simulated hosts answer, one after the other."""
+"""Seconds within which the simulated hosts answer, one after the other."""
 INTERACTIVE_S, BYTES, LONG_MS = 2.0, 1_000_000, 100
-"""What a task's page may take until it answers, may transfer, and how long it may not answer while updates come. Times
-are judged only
-where the test has the machine to itself, which is when it is asked for by `make page-10000`."""
+"""Limits of a task's page: seconds until it responds, bytes transferred, and milliseconds without a response during
+updates. Times are checked only if the test has the machine to itself, as with `make page-10000`."""
 JUDGED = HOSTS >= 10_000
 ODD = -(-HOSTS // 7)
-"""Hosts that fail, and how many; see loadtest/swarm/commands.py."""
+"""Number of hosts that fail; see loadtest/swarm/commands.py."""
 
 
 @contextmanager
@@ -51,7 +50,7 @@ def simulated(rig: Rig) -> Iterator[Fleet]:
 
 
 class Clock:
-    """What took how long, for the one who reads the log."""
+    """Durations of the steps, for the log."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -63,8 +62,7 @@ class Clock:
 
 
 def opened(page: Page, address: str) -> float:
-    """Open a task's page with nothing in the browser's cache; seconds until its map of all hosts is there and has
-    answered a key."""
+    """Open a task's page with an empty browser cache. Returns the seconds until its map of hosts responds to a key."""
     began = time.monotonic()
     page.goto(address)
     expect(page.locator("#map-here")).to_contain_text("sim-000000")
@@ -105,13 +103,13 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         clock = Clock()
         create(page, "sim-*", f"mixed {SECONDS:g}", HOSTS)
         clock.took("preview and plan")
-        # run, and watch the map while they answer
+        # run, and watch the map while the hosts answer
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url("**/tasks/*")
         expect(page.locator("#map-here")).to_contain_text("sim-000000")
         clock.took("from the click on Run to the map of all hosts")
         first = page.url
-        # opened while they answer, with nothing in the browser's cache
+        # opened with an empty browser cache while the hosts answer
         page.goto("about:blank")
         page.context.new_cdp_session(page).send("Network.clearBrowserCache")
         received = Received(page)
@@ -149,7 +147,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         assert lines == [f"line {number}" for number in range(1, len(lines) + 1)]
         elsewhere.close()
         clock.took("with the real host's output")
-        # three groups, and how the odd ones differ
+        # three groups, and how the unusual ones differ
         expect(page.locator("[data-group]")).to_have_count(3)
         expect(page.locator("[data-group]").first).to_contain_text("common")
         odd = page.locator("[data-group]", has_text="odd one out")
@@ -157,7 +155,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         odd.get_by_role("button", name="Difference from the largest").click()
         expect(odd.locator(".diff .added")).to_contain_text("+odd one out")
         clock.took("groups and a difference")
-        # cancel of one host, then of all the others
+        # cancel one host, then all others
         create(page, "sim-*", "sleep 600", HOSTS)
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url("**/tasks/*")
@@ -173,7 +171,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig:
         expect(page.locator("[data-status=canceled]")).to_be_visible(timeout=60_000)
         expect(page.locator("[data-count=canceled]")).to_contain_text(n(HOSTS))
         clock.took("all canceled")
-        # those that failed again, and only those
+        # run again on the hosts that failed, and only on these
         page.goto(first)
         page.get_by_role("button", name=f"Re-run {n(ODD)} unsuccessful").click()
         expect(page.get_by_text("some of the hosts of")).to_be_visible()

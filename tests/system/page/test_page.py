@@ -1,4 +1,4 @@
-"""An operator's hour in a real browser, against a real server and three real agents."""
+"""An operator's work in a real browser, with a real server and three real agents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.web.browser import browse, settled, sign_in
 
 
 def script_for(folder: Path) -> str:
-    """Three hosts, one of which fails until the file `healed` is there."""
+    """A script for three hosts. It fails on one of them until the file `healed` exists."""
     return (
         f"#!/bin/sh\necho common\nif mkdir {folder}/first 2>/dev/null && [ ! -e {folder}/healed ]; then echo odd "
         f"one out; exit 3; fi\necho fine\n"
@@ -40,7 +40,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page, (rig.data / "admin.token").read_text().strip())
-        # create, and watch it live: nothing is reloaded
+        # create a task and watch it live, without reloading
         run(
             page,
             "script",
@@ -50,7 +50,7 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         )
         expect(page.locator("[data-count=running]")).to_contain_text("3")
         expect(page.locator("[data-status=running]")).to_be_visible()
-        # one host's output while it runs, by keyboard, from the map
+        # the output of one host while it runs, opened from the map by keyboard
         page.locator("ul.hosts button").first.focus()
         page.keyboard.press("End")
         page.keyboard.press("Enter")
@@ -60,19 +60,19 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         expect(page.locator(".answer > .output pre")).to_contain_text("at the gate\ncommon")
         expect(page.locator("[data-status=failed]")).to_be_visible()
         expect(page.locator("[data-count=completed]")).to_contain_text("2")
-        # groups, and the difference of the odd one
+        # groups, and the difference of the unusual one
         expect(page.locator("[data-group]")).to_have_count(2)
         expect(page.locator("[data-group]").first).to_contain_text("2 hosts")
         page.get_by_role("button", name="Difference from the largest").click()
         expect(page.locator(".diff .removed", has_text="-fine")).to_be_visible()
         expect(page.locator(".diff .added", has_text="+odd one out")).to_be_visible()
-        # the failed one again, and only that one
+        # run again on the failed host only
         (rig.folder / "healed").touch()
         page.get_by_role("button", name="Re-run 1 unsuccessful").click()
         expect(page.get_by_text("some of the hosts of")).to_be_visible()
         expect(page.locator("[data-status=completed]")).to_be_visible()
         expect(page.locator("[data-count=completed]")).to_contain_text("1")
-        # cancel of one host, then of the rest
+        # cancel one host, then the rest
         run(page, "command", "exec sleep 600")
         expect(page.locator("[data-count=running]")).to_contain_text("3")
         page.locator("ul.hosts button").first.focus()
@@ -84,12 +84,12 @@ def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig
         page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.locator("[data-status=canceled]")).to_be_visible()
         expect(page.locator("[data-count=canceled]")).to_contain_text("3")
-        # a host's history has it all
+        # the host's history lists everything
         page.goto("/hosts")
         page.get_by_role("link", name="web-1").click()
         settled(page)
         expect(page.get_by_role("row", name="sleep 600")).to_contain_text("canceled")
-        # a host that goes away is seen to
+        # a host that goes offline is shown as offline
         rig.agents["web-2"].kill()
         page.goto("/")
         expect(page.get_by_text("of 3 hosts online").locator("..")).to_contain_text("2")

@@ -1,4 +1,4 @@
-"""Who may call what without a token, and with one that only reads; methods, and the two shapes of errors."""
+"""Access without a token and with a read-only token; allowed methods; the two formats of errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_the_read_only_token_reads_what_monitoring_needs(world: World, pat
     assert (await world.get(path)).status == 200
 
 
-async def test_the_read_only_token_is_good_for_nothing_else(world: World) -> None:
+async def test_the_read_only_token_gives_no_other_access(world: World) -> None:
     for route in ROUTES:
         if route.access is not Access.TOKEN:
             continue
@@ -76,7 +76,7 @@ async def test_allow_names_the_methods_of_this_address_and_no_others(
         assert (await world.call("HEAD", path)).data == b""
 
 
-async def test_options_of_an_address_that_is_not_there_is_404(world: World) -> None:
+async def test_options_of_an_unknown_address_is_404(world: World) -> None:
     assert (await world.call("OPTIONS", "/api/v1/nothing", token=False)).status == 404
 
 

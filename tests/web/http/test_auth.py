@@ -1,4 +1,4 @@
-"""Deny by default: the whole table is walked without a token (A15)."""
+"""Access is denied by default: all routes are requested without a token (A15)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_every_route_without_a_good_token_is_401(world: World, header: str
 async def test_every_route_with_a_token_is_not_401(world: World) -> None:
     for route in ROUTES:
         if route.path == "/api/v1/events":
-            continue  # it does not end: tests/web/readmodel/test_events.py
+            continue  # an endless stream; tested in tests/web/readmodel/test_events.py
         answer = await world.call(route.method, address(route.path), {} if route.body else None)
         assert answer.status not in (401, 403, 405, 500), (route, answer.data)
 
@@ -130,7 +130,7 @@ async def test_a_wrong_login_is_counted(world: World) -> None:
     assert failures(world) == 1
 
 
-async def test_a_visit_without_a_token_is_no_attempt(world: World) -> None:
+async def test_a_request_without_a_token_does_not_count_as_an_attempt(world: World) -> None:
     for path in ("/", "/tasks", "/api/v1/session", "/api/v1/tasks", "/api/v1/events?topic=tasks", "/metrics"):
         await world.get(path, token=False)
         await world.get(path, token=False, headers={"Cookie": "clarion-80=of-a-session-that-is-over"})
@@ -139,7 +139,7 @@ async def test_a_visit_without_a_token_is_no_attempt(world: World) -> None:
     assert failures(world) == 0
 
 
-async def test_wrong_tokens_of_requests_are_limited_and_right_ones_are_not(world: World) -> None:
+async def test_requests_with_wrong_tokens_are_limited_and_others_are_not(world: World) -> None:
     async def ask(token: str) -> Answer:
         return await world.get("/api/v1/tasks", token=False, headers={"Authorization": f"Bearer {token}"})
 

@@ -1,4 +1,4 @@
-"""Bad input: one clear error that names field and remedy, and nothing is written."""
+"""Invalid input gives one error that names the field and the remedy, and nothing is written."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_all_bad_hosts_are_listed_at_once(world: World) -> None:
     ],
     ids=lambda value: repr(value)[:40],
 )
-async def test_what_is_not_sane_json_is_refused_before_it_costs_anything(world: World, data: bytes, code: str) -> None:
+async def test_bad_json_is_refused_before_it_is_parsed(world: World, data: bytes, code: str) -> None:
     answer = await world.post("/api/v1/tasks", data=data, headers=JSON)
     assert (answer.status, answer.error["code"]) == (400, code)
 

@@ -1,4 +1,4 @@
-"""Which connection makes room, and which client stands behind a proxy."""
+"""Which connection is dropped at the limit, and which client is behind a proxy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Opened:
         return place
 
 
-def test_the_one_that_waits_longest_of_a_full_address_makes_room() -> None:
+def test_at_an_addresss_limit_its_connection_that_waits_longest_is_dropped() -> None:
     opened = Opened(ConnectionSlots(10, 2))
     first, second, other = opened("a"), opened("a"), opened("b")
     opened.places.works(first)
@@ -33,7 +33,7 @@ def test_the_one_that_waits_longest_of_a_full_address_makes_room() -> None:
     assert opened.places.count == 3
 
 
-def test_of_all_addresses_the_one_with_most_connections_makes_room() -> None:
+def test_at_the_total_limit_the_address_with_most_connections_loses_one() -> None:
     opened = Opened(ConnectionSlots(4, 100))
     alone, first, *_ = opened("a"), opened("b"), opened("b"), opened("b")
     opened("c")
@@ -42,7 +42,7 @@ def test_of_all_addresses_the_one_with_most_connections_makes_room() -> None:
     assert alone not in opened.closed and opened.places.count == 4
 
 
-def test_nothing_makes_room_when_all_work() -> None:
+def test_no_connection_is_dropped_if_all_are_busy() -> None:
     opened = Opened(ConnectionSlots(3, 2))
     mine = [opened("a"), opened("a")]
     for place in mine:
@@ -55,11 +55,11 @@ def test_nothing_makes_room_when_all_work() -> None:
     assert not opened.closed and opened.places.count == 3
 
 
-def test_a_place_that_was_dropped_leaves_without_effect() -> None:
+def test_leaving_a_dropped_slot_has_no_effect() -> None:
     opened = Opened(ConnectionSlots(1, 1))
     first = opened("a")
     second = opened("a")
-    opened.places.waits(first)  # its task has not noticed yet
+    opened.places.waits(first)  # its task has not noticed the close yet
     opened.places.leave(first)
     assert opened.places.count == 1 and opened.places.all() == [second]
     opened.places.leave(second)
@@ -67,7 +67,7 @@ def test_a_place_that_was_dropped_leaves_without_effect() -> None:
     assert opened.places.count == 0 and not opened.places.all()
 
 
-def test_an_address_without_a_limit_of_its_own_counts_in_all() -> None:
+def test_an_address_without_a_limit_counts_towards_the_total() -> None:
     opened = Opened(ConnectionSlots(3, 1))
     for _ in range(3):
         opened("")
@@ -97,7 +97,7 @@ PEER = ("10.0.0.1", 5)
         (("not an address", 5), {"x-forwarded-for": "1.2.3.4"}, ("not an address", False)),
     ],
 )
-def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(
     peer: tuple[str, int], headers: dict[str, str], client: tuple[str, bool]
 ) -> None:
     proxies = TrustedProxies(networks("10.0.0.0/24, ::1"))
@@ -105,7 +105,7 @@ def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     assert found is not None and (found[0], secure) == client
 
 
-def test_without_trusted_proxies_no_header_counts() -> None:
+def test_without_trusted_proxies_headers_are_ignored() -> None:
     assert TrustedProxies().client(PEER, [(b"x-forwarded-for", b"1.2.3.4"), (b"x-forwarded-proto", b"https")]) == (
         PEER,
         False,

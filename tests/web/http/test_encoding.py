@@ -1,4 +1,4 @@
-"""ETags, 304 and gzip: what a client has is not sent again, what is large is compressed, and nothing secret ever is."""
+"""ETags, 304 and gzip: unchanged responses are not sent again, large ones are compressed, secrets never are."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ async def test_a_large_answer_is_compressed_for_a_client_that_accepts_it(busy: W
 
 
 @pytest.mark.parametrize("accepts", ["", "identity", "br", "gzip;q=0", "deflate, br", "*;q=0"])
-async def test_others_get_it_as_it_is(busy: World, accepts: str) -> None:
+async def test_clients_without_gzip_get_the_plain_response(busy: World, accepts: str) -> None:
     answer = await busy.get("/api/v1/hosts?limit=500", headers={"Accept-Encoding": accepts})
     assert "Content-Encoding" not in answer.headers and len(answer.json["items"]) == 303
 
 
 @pytest.mark.parametrize("accepts", ["gzip", "deflate, gzip;q=0.5", "*", "GZIP"])
-async def test_any_way_to_accept_gzip_is_understood(busy: World, accepts: str) -> None:
+async def test_all_forms_of_accept_encoding_are_understood(busy: World, accepts: str) -> None:
     answer = await busy.get("/api/v1/hosts?limit=500", headers={"Accept-Encoding": accepts})
     assert answer.headers["Content-Encoding"] == "gzip"
 
 
-async def test_what_a_client_has_is_not_sent_again_until_it_changes(busy: World) -> None:
+async def test_an_unchanged_response_is_304(busy: World) -> None:
     first = await busy.get("/api/v1/hosts?limit=500", headers=ZIP)
     tag = first.headers["ETag"]
     for header in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
@@ -63,7 +63,7 @@ async def test_what_a_client_has_is_not_sent_again_until_it_changes(busy: World)
     assert changed.status == 200 and changed.headers["ETag"] != tag
 
 
-async def test_an_etag_of_its_own_is_honoured_too(world: World) -> None:
+async def test_an_etag_from_the_handler_is_used(world: World) -> None:
     task = await world.run("web-1")
     states = await world.get(f"/api/v1/tasks/{task['task_id']}/states")
     again = await world.get(
@@ -89,7 +89,7 @@ async def test_zero_never_compresses(tmp_path: Path, nursery: trio.Nursery) -> N
     await world.aclose()
 
 
-async def test_while_all_threads_are_busy_an_answer_is_sent_as_it_is() -> None:
+async def test_responses_are_not_compressed_while_all_threads_are_busy() -> None:
     encoder = Encoder(1)
     data = b"x" * 100_000
     zipped, tag = await encoder._work(data, True, True)

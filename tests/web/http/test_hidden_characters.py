@@ -1,5 +1,4 @@
-"""What people read holds no character that they cannot see or that changes how they read the rest: refused where it is
-written, shown as its number where it is there."""
+"""Invisible and misleading characters in texts for people: refused on input, shown as numbers in existing names."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ PLACES: list[tuple[str, str, str, Callable[[str], object]]] = [
 @pytest.mark.parametrize(
     ("method", "path", "field", "body"), PLACES, ids=[f"{place[0]} {place[1]} {place[2]}" for place in PLACES]
 )
-async def test_it_is_refused_with_field_and_character(
+async def test_a_hidden_character_is_refused_with_field_and_character(
     world: World, text: str, named: str, method: str, path: str, field: str, body: Callable[[str], object]
 ) -> None:
     answer = await world.call(method, path, body(text))
@@ -46,7 +45,7 @@ async def test_it_is_refused_with_field_and_character(
     assert named in answer.error["message"] and text not in answer.error["message"]
 
 
-async def test_a_rerun_is_not_named_so_either(world: World) -> None:
+async def test_the_name_of_a_rerun_is_checked_too(world: World) -> None:
     task = await world.run("web-1")
     world.report(task, "web-1", code=1)
     await world.conductor.committed()
@@ -55,7 +54,7 @@ async def test_a_rerun_is_not_named_so_either(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["Größe 漢字", "⚠️ restart 😀", "עברית", "a\u00a0b"])
-async def test_letters_of_every_script_and_emoji_are_good(world: World, text: str) -> None:
+async def test_letters_of_every_script_and_emoji_are_accepted(world: World, text: str) -> None:
     task = (await world.post("/api/v1/run", RUN | {"name": text, "description": f"{text}\n\tsecond line\r\n"})).json
     assert (task["name"], task["description"]) == (text, f"{text}\n\tsecond line\r\n")
     assert (await world.call("PATCH", "/api/v1/hosts/web-1", {"labels": {"note": text}})).json["labels"] == {

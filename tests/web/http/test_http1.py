@@ -1,5 +1,5 @@
-"""What a peer without a token may send to the REST port: nothing costs a traceback, a second protocol, or the place of
-another client."""
+"""Requests of peers without a token to the REST port cause no traceback, no other protocol, and no loss of other
+clients' connections."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ async def reading(port: int, data: bytes) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-async def test_what_can_be_read_in_two_ways_is_refused_and_the_connection_ends(
+async def test_ambiguous_requests_are_refused_and_the_connection_ends(
     world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     port = await serving(world, nursery)
     with caplog.at_level(logging.DEBUG):
         async with reading(port, AMBIGUOUS[name] + REQUEST) as answer:
             assert len(statuses(answer)) == 1, answer
-            # A body that is cut off after the head was answered: the request had no token.
+            # The body is cut off after the response, because the request had no token.
             assert answer.startswith(
                 (b"HTTP/1.1 400 ", b"HTTP/1.1 401 ") if name.startswith("a chunk") else b"HTTP/1.1 400 "
             ), answer
@@ -102,7 +102,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("name", TOO_MUCH)
-async def test_what_is_too_large_or_another_protocol_gets_its_own_status(
+async def test_too_large_requests_and_other_protocols_get_their_own_status(
     world: World, nursery: trio.Nursery, name: str
 ) -> None:
     port = await serving(world, nursery)
@@ -112,7 +112,7 @@ async def test_what_is_too_large_or_another_protocol_gets_its_own_status(
     world.shutdown.set()
 
 
-async def test_http_2_is_spoken_with_no_client(world: World, nursery: trio.Nursery) -> None:
+async def test_http_2_is_not_offered(world: World, nursery: trio.Nursery) -> None:
     port = await serving(world, nursery)
     client = h2.connection.H2Connection()
     client.initiate_connection()
@@ -185,7 +185,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("name", QUIET)
-async def test_an_odd_request_without_a_token_costs_no_traceback(
+async def test_an_unusual_request_without_a_token_causes_no_traceback(
     world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     port = await serving(world, nursery)
@@ -227,7 +227,7 @@ async def test_pipelined_requests_are_answered_in_order(world: World, nursery: t
     world.shutdown.set()
 
 
-async def test_connections_that_only_wait_make_room_and_those_that_work_do_not(
+async def test_waiting_connections_are_dropped_at_the_limit_and_busy_ones_are_not(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     world = await open_world(tmp_path, nursery, Limits(connections_per_address=3))
@@ -254,7 +254,7 @@ async def test_connections_that_only_wait_make_room_and_those_that_work_do_not(
     await world.aclose()
 
 
-async def test_another_address_and_a_trusted_proxy_have_places_of_their_own(
+async def test_another_address_and_a_trusted_proxy_have_slots_of_their_own(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     world = await open_world(

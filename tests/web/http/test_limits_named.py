@@ -1,5 +1,4 @@
-"""Each limit of the settings that a request can exceed is answered with its own name; a limit behind another one does
-not start."""
+"""An error about an exceeded limit names its setting; a setting that another limit makes useless is refused."""
 
 from __future__ import annotations
 
@@ -71,9 +70,9 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("limits.selector_comparisons", Limits(expressions=Bounds(comparisons=1)), posts(targets=["*a* or *e* or *i*"])),
 ]
 NO_REQUEST = {
-    # of the server's own work, not of what one request asks for; or named elsewhere
+    # limits of the server's own work, or named elsewhere
     "in_flight", "in_flight_per_task", "in_flight_per_host", "waiting", "waiting_per_host", "live_output_executions", "live_output_bytes", "live_output_rate", "live_output_rate_total",  # noqa: E501
-    # http: what a connection is, and figures that only slow down or shorten
+    # http: limits of connections, and values that only slow down or shorten
     "host", "port", "max_connections", "connections_per_address", "trusted_proxies", "max_head", "max_head_fields", "body_timeout", "write_timeout", "send_timeout",  # noqa: E501
     "keep_alive", "compress_above", "wait_max", "search_max_outputs", "search_max_bytes", "search_max_tasks", "viewer_updates", "session_idle", "session_max_age", "plain_session_idle", "plain_session_max_age", "answers_kept",  # noqa: E501
     "wrong_logins", "wrong_tokens", "event_beat",
@@ -143,7 +142,7 @@ def test_a_limit_that_lies_behind_another_is_a_fault_if_it_was_set(inner: str, o
 
 
 def value_of_minimum(key: str) -> int:
-    """The least value that the setting takes, as its own words say."""
+    """The smallest value that the setting accepts, according to its description."""
     number = rows()[key].allowed.partition(" from ")[2].partition(" to ")[0]
     return max(int(float(number)), 1)
 

@@ -1,4 +1,4 @@
-"""A value whose base, unit or type is not said is refused, by the name of its field and with what to write instead."""
+"""A value with an ambiguous base, unit or type is refused; the error names the field and what to write instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.web.world import World
 GOOD: dict[str, object] = {"targets": ["web-1"], "command": "true"}
 
 WRITE = [
-    # body, field, what the hint must say
+    # body, field, part of the hint
     ({"umask": 77}, "umask", '"077"'),
     ({"umask": 22}, "umask", '"022"'),
     ({"umask": 0}, "umask", '"000"'),
@@ -85,7 +85,7 @@ async def test_a_umask_is_octal_text(world: World, text: str, shown: str) -> Non
 @pytest.mark.parametrize(
     "text", ["", "8", "0x12", "0b11", "-022", "+022", " 022", "022\n", "1777", "0_22", "٠٢٢", "u=rwx", "18"]
 )
-async def test_other_texts_are_no_umask(world: World, text: str) -> None:
+async def test_other_texts_are_not_accepted_as_umask(world: World, text: str) -> None:
     answer = await world.post("/api/v1/tasks", GOOD | {"umask": text})
     assert (answer.status, answer.error["field"]) == (422, "umask") and '"022"' in answer.error["hint"]
 
@@ -137,7 +137,7 @@ async def test_a_number_in_an_address_has_no_other_form(world: World, text: str)
     assert (answer.status, answer.error["field"]) == (422, "wait") and "decimal digits" in answer.error["hint"]
 
 
-async def test_a_bad_value_of_a_mapping_is_named_beside_values_that_may_be_null(world: World) -> None:
+async def test_a_bad_value_in_a_mapping_is_named_also_next_to_nulls(world: World) -> None:
     answer = await world.call("PATCH", "/api/v1/hosts/web-1", {"labels": {"old": None, "a": "b", "rack": 7}})
     assert (answer.error["field"], answer.error["hint"]) == ("labels.rack", 'write it in quotes: "7"')
 

@@ -1,4 +1,4 @@
-"""The description agrees with the router, and with what is really answered."""
+"""The OpenAPI description agrees with the router and with the actual responses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_every_rule_of_the_router_but_the_pages_is_described_and_nothing_e
     assert spec["openapi"].startswith("3.1") and spec["info"]["version"] == "0.0.test"
 
 
-def test_references_lead_somewhere_and_names_are_unique() -> None:
+def test_references_resolve_and_names_are_unique() -> None:
     spec = document(ROUTES, "1")
     schemas = spec["components"]["schemas"]  # type: ignore[index]
     assert references(spec) <= {f"#/components/schemas/{name}" for name in schemas}
@@ -51,7 +51,7 @@ def test_references_lead_somewhere_and_names_are_unique() -> None:
         assert all(parameter.get("description") or parameter["in"] == "path" for parameter in operation["parameters"])
 
 
-def test_every_error_names_the_one_shape_and_every_closed_route_its_token() -> None:
+def test_every_error_has_the_common_shape_and_every_closed_route_needs_a_token() -> None:
     spec = document(ROUTES, "1")
     assert spec["security"] == [{"bearer": []}, {"session": []}]
     for path, operations in spec["paths"].items():  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ def parameters(method: str, path: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     "path", ["/api/v1/tasks", "/api/v1/tasks/pending", "/api/v1/tasks/running", "/api/v1/hosts/{host}/tasks"]
 )
-async def test_a_host_that_is_not_known_is_a_described_answer_of_every_list_of_tasks(world: World, path: str) -> None:
+async def test_an_unknown_host_is_a_described_error_of_every_list_of_tasks(world: World, path: str) -> None:
     address = path.format(host="nobody") if "{" in path else f"{path}?host=nobody"
     answer = await world.get(address)
     described = document(ROUTES, "1")["paths"][path]["get"]["responses"]  # type: ignore[index]
@@ -141,7 +141,7 @@ def test_of_two_names_of_a_parameter_the_earlier_one_is_deprecated() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "bytes=", "bytes=a-b", "lines=0-3", "bytes=0-1,3-4", "x"])
-async def test_a_range_that_is_none_is_ignored_and_not_described_as_wrong(world: World, header: str) -> None:
+async def test_a_malformed_range_is_ignored_and_not_described_as_an_error(world: World, header: str) -> None:
     task = await world.run("web-1")
     world.report(task, "web-1", stdout=b"0123456789")
     await world.conductor.committed()
@@ -156,7 +156,7 @@ async def test_a_range_that_is_none_is_ignored_and_not_described_as_wrong(world:
 
 @pytest.mark.parametrize(("name", "good"), [("Last-Event-ID", ["", "1.2.3"]), ("after", ["1.2.3"])])
 @pytest.mark.parametrize("bad", ["x", "1.2", "1.2.3.4", "-1.2.3", "1.2.3 ", "٣.1.1"])
-async def test_what_the_live_output_takes_for_an_id_is_what_is_described(
+async def test_the_event_ids_of_live_output_match_their_description(
     world: World, name: str, good: list[str], bad: str
 ) -> None:
     path = "/api/v1/tasks/{task_id}/hosts/{host}/output/live"
@@ -170,7 +170,7 @@ async def test_what_the_live_output_takes_for_an_id_is_what_is_described(
 
 
 def what_runs(**body: object) -> bool:
-    """Whether the description takes a body with this to run, by its alternatives alone."""
+    """True if the description accepts a body with these fields, by its alternatives alone."""
 
     def holds(schema: dict[str, Any]) -> bool:
         kinds = {"string": str, "array": list, "null": type(None)}
@@ -194,7 +194,7 @@ def what_runs(**body: object) -> bool:
         {"command": "a", "interpreter": "sh"}, {"argv": ["a"], "interpreter": "sh"}, {"command": None, "script": None, "argv": None},  # noqa: E501
     ],
 )  # fmt: skip
-async def test_the_description_and_the_server_agree_on_what_there_is_to_run(
+async def test_the_description_and_the_server_agree_on_command_argv_and_script(
     world: World, body: dict[str, object]
 ) -> None:
     answer = await world.post("/api/v1/tasks", {"targets": ["web-1"], **body})

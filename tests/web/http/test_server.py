@@ -1,4 +1,4 @@
-"""Real sockets: bodies that are too long or too slow, clients that do not read, a stop in the middle of everything."""
+"""Real sockets: bodies that are too long or too slow, clients that do not read, and shutdown during requests."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ async def read_all(stream: trio.SocketStream) -> bytes:
         async for piece in stream:
             data += piece
     except trio.BrokenResourceError:
-        pass  # cut off: what came before counts
+        pass  # the connection was cut; the data received before counts
     return bytes(data)
 
 
 async def ask_alive(stream: trio.SocketStream) -> bytes:
-    """The whole answer of /health/live."""
+    """The whole response of /health/live."""
     await stream.send_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
     answer = b""
     with trio.fail_after(5):
@@ -98,7 +98,7 @@ async def test_a_gigabyte_in_chunks_is_refused_after_its_first_megabyte(world: W
                     await stream.send_all(chunk)
                     sent += 65536
             except trio.BrokenResourceError:
-                pass  # the server has closed the connection: what this test is about
+                pass  # the server has closed the connection, which is what this test checks
 
         with trio.fail_after(20):
             async with trio.open_nursery() as both:
@@ -150,7 +150,7 @@ async def test_a_client_that_never_finishes_its_head_is_closed(
         await world.aclose()
 
 
-async def test_beyond_the_limit_the_connection_that_waits_longest_makes_room(
+async def test_beyond_the_limit_the_connection_that_waits_longest_is_dropped(
     tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     world = await open_world(tmp_path, nursery, Limits(max_connections=2))
@@ -200,7 +200,8 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_stop(world: Worl
         async with trio.open_nursery() as nursery:
             port = await serving(world, nursery, grace=0.2)
             stream = await trio.open_tcp_stream("127.0.0.1", port)
-            # Pipelined requests, answers of more than what both sockets' buffers hold, and nobody who reads them.
+            # Pipelined requests, with more response data than both socket buffers hold, and a client that does not
+            # read.
             with trio.move_on_after(1):
                 for _ in range(200):
                     await stream.send_all(ask)

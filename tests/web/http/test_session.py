@@ -1,4 +1,4 @@
-"""The page's sessions: a cookie that scripts cannot read, and requests that only our own page can make (A16)."""
+"""Sessions of the page: a cookie that scripts cannot read, and requests that only this server's page can make (A16)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_token_is_exchanged_for_a_cookie_that_no_script_can_read(world: 
         ("http", "localhost", "clarion-80"),
     ],
 )
-def test_over_https_the_cookie_belongs_to_this_very_host(scheme: str, host: str, name: str) -> None:
+def test_over_https_the_cookie_is_bound_to_the_host(scheme: str, host: str, name: str) -> None:
     assert cookie_name(scheme, host) == name
     assert ("; Secure" in cookie(scheme, host, "x", 5)) == (scheme == "https")
 
@@ -90,7 +90,7 @@ async def test_a_session_reads_without_and_writes_with_its_csrf_token_only(world
     ],
     ids=repr,
 )
-async def test_what_another_origin_makes_a_browser_send_is_refused(world: World, headers: dict[str, str]) -> None:
+async def test_cross_site_requests_are_refused(world: World, headers: dict[str, str]) -> None:
     csrf = await log_in(world)
     for method, path, body in (
         ("GET", "/api/v1/tasks", None),
@@ -101,16 +101,16 @@ async def test_what_another_origin_makes_a_browser_send_is_refused(world: World,
         assert (answer.status, answer.error["code"]) == (403, "cross_site")
     login = await world.post("/api/v1/session", {"token": ADMIN.text}, token=False, headers=headers)
     assert login.error["code"] == "cross_site"
-    # A token in a header is no cookie: nothing sends it by itself.
+    # A browser does not add an Authorization header by itself.
     assert (await world.get("/api/v1/tasks", headers=headers)).status == 200
 
 
-def test_our_own_page_and_an_address_typed_in_are_no_other_site() -> None:
+def test_own_pages_and_typed_addresses_are_not_cross_site() -> None:
     check_origin(Headers({"Sec-Fetch-Site": "none"}), "a:1")
     check_origin(Headers({"Sec-Fetch-Site": "same-origin", "Origin": "http://a:1"}), "a:1")
 
 
-async def test_a_header_goes_before_a_cookie_and_logging_out_ends_the_session(world: World) -> None:
+async def test_a_token_overrides_a_cookie_and_logout_ends_the_session(world: World) -> None:
     csrf = await log_in(world)
     other = await world.get("/api/v1/session", token=False, headers={"Authorization": f"Bearer {OTHER.text}"})
     assert other.json == {"name": "other", "csrf": None}
@@ -120,7 +120,7 @@ async def test_a_header_goes_before_a_cookie_and_logging_out_ends_the_session(wo
     assert (await world.get("/api/v1/tasks", token=False)).status == 401
 
 
-def test_a_session_is_over_when_it_was_idle_or_has_lasted_too_long() -> None:
+def test_a_session_ends_when_it_is_idle_or_too_old() -> None:
     clock = Clock()
     ours = sessions(clock)
     secret, session = ours.log_in(ADMIN.text, "a", secure=True)
@@ -136,7 +136,7 @@ def test_a_session_is_over_when_it_was_idle_or_has_lasted_too_long() -> None:
     assert ours.find(None, secure=True) is None and ours.find("\udcff", secure=True) is None
 
 
-def test_sessions_are_bounded_and_the_idlest_makes_room() -> None:
+def test_sessions_are_bounded_and_the_one_idle_longest_ends() -> None:
     ours = sessions(Clock())
     first, kept = ours.log_in(ADMIN.text, "a", secure=True), ours.log_in(ADMIN.text, "a", secure=True)
     for _ in range(MAX_SESSIONS - 2):
@@ -150,7 +150,7 @@ def test_sessions_are_bounded_and_the_idlest_makes_room() -> None:
 
 
 def with_another_secret(token: Token) -> str:
-    """A well-formed token of the same public id."""
+    """A well-formed token with the same public id."""
     other = make(Kind.API, os.urandom).text.split("_")[2][:-6]
     body = f"{token.kind}_{token.id}_{other}"
     return body + _checksum(body)
@@ -163,7 +163,7 @@ def fail(ours: Sessions, text: str, peer: str, code: str = "unauthenticated") ->
     return caught.value
 
 
-def test_an_address_that_fails_too_often_waits_and_other_tokens_and_addresses_do_not() -> None:
+def test_an_address_with_too_many_wrong_tokens_waits_and_others_do_not() -> None:
     clock = Clock()
     ours = sessions(clock)
     for clock.mono in range(TRIES):
@@ -194,7 +194,7 @@ def test_guesses_at_one_token_are_limited_by_address_and_token() -> None:
         fail(ours, with_another_secret(ADMIN), "a")
 
 
-def test_over_plain_http_a_session_is_shorter_and_a_secret_is_good_only_the_way_it_was_given_out() -> None:
+def test_over_plain_http_sessions_are_shorter_and_a_cookie_is_valid_for_one_scheme_only() -> None:
     clock = Clock()
     ours = sessions(clock)
     plain, secure = ours.log_in(ADMIN.text, "a", secure=False)[0], ours.log_in(ADMIN.text, "a", secure=True)[0]

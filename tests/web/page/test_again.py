@@ -1,5 +1,4 @@
-"""What a page could not read once it reads again by itself, whatever it was; what could not be told apart from being
-done says so."""
+"""The page repeats failed reads by itself, and says so if a change may or may not have been made."""
 
 from __future__ import annotations
 
@@ -16,7 +15,8 @@ BUSY = '{"error": {"code": "overloaded", "message": "there is no room now", "hin
 
 
 class Fault:
-    """The next requests for addresses like `pattern` fail, `times` of them. how: a status; 0: the connection breaks."""
+    """Makes the next `times` requests to addresses like `pattern` fail. `how` is a status, or 0 to break the
+    connection."""
 
     def __init__(self, page: Page, pattern: str, how: int = 503, times: int = 2) -> None:
         self.left, self._how = times, how
@@ -37,7 +37,7 @@ def of_connections(complaints: list[str]) -> bool:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("how", [503, 0])
-async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is_well(
+async def test_every_failed_first_read_is_repeated_while_the_stream_works(
     world: World, nursery: trio.Nursery, how: int
 ) -> None:
     address = await served(world, nursery)
@@ -78,7 +78,7 @@ async def test_every_first_reading_that_failed_is_made_again_while_the_stream_is
 
 
 @pytest.mark.browser
-async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: World, nursery: trio.Nursery) -> None:
+async def test_a_failed_later_read_is_repeated_until_nothing_is_outdated(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="first")
     at = f"/tasks/{task['task_id']}"
@@ -94,7 +94,7 @@ async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: Wo
         expect(page.locator("main .problem")).to_have_count(0)
         assert fault.left == 0
         page.unroute_all()
-        # the answer of one host, whose end nothing tells of a second time; and groups that a condition filters
+        # the result of one host, about whose end no further event arrives; and filtered groups
         page.goto(f"{at}?host={world.ids['web-1']}")
         expect(page.locator(".answer h3")).to_have_text("web-1")
         page.locator("#where").fill("text contains 'fine'")
@@ -108,7 +108,7 @@ async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: Wo
         expect(page.locator("main .problem")).to_have_count(0)
         assert (row.left, groups.left) == (0, 0)
         page.unroute_all()
-        # what the server refuses is not asked again and again
+        # a refused request is not repeated
         refused = Fault(page, r"/groups", 422, times=100)
         page.locator("#where").fill("exit_code = = 1")
         page.locator("#where").press("Enter")
@@ -121,7 +121,7 @@ async def test_a_later_reading_that_failed_leaves_nothing_old_for_good(world: Wo
 
 
 @pytest.mark.browser
-async def test_a_list_of_a_tasks_hosts_says_as_of_when_it_is(world: World, nursery: trio.Nursery) -> None:
+async def test_a_list_of_a_tasks_hosts_shows_the_time_of_its_data(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="going on")
 
@@ -135,7 +135,7 @@ async def test_a_list_of_a_tasks_hosts_says_as_of_when_it_is(world: World, nurse
         trio.from_thread.run_sync(world.report, task, "web-1")
         expect(page.get_by_text(re.compile(r"As of \d\d:\d\d:\d\d; hosts have changed since"))).to_be_visible()
         expect(rows.first).not_to_contain_text("completed")
-        # a file of it does not make what is shown any newer
+        # downloading a file does not update the rows that are shown
         page.locator("details.list details.menu > summary", has_text="Export").click()
         with page.expect_download():
             page.get_by_role("button", name="CSV").click()
@@ -149,7 +149,7 @@ async def test_a_list_of_a_tasks_hosts_says_as_of_when_it_is(world: World, nurse
 
 
 @pytest.mark.browser
-async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
+async def test_a_request_whose_response_is_lost_is_repeated_with_the_same_key(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -158,7 +158,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
     await world.conductor.committed()
 
     def lose(page: Page, pattern: str) -> None:
-        """The request is carried out, and its answer does not arrive."""
+        """The request is carried out, and its response is lost."""
 
         def take(route: Route) -> None:
             route.fetch()
@@ -180,14 +180,14 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
             page.get_by_role("button", name="Run now").click()
             expect(page.locator("form .problem")).to_contain_text("it is carried out only once")
             page.unroute_all()
-            # also of a tab that is loaded anew
+            # also after the tab is reloaded
             page.reload()
             expect(page.locator("#text")).to_have_value("echo once")
         page.get_by_role("button", name="Show the plan").click()
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url("**/tasks/*")
         assert trio.from_thread.run(number) == 2
-        # the same words once more are another task
+        # the same text once more is another task
         page.goto("/new")
         page.locator("#text").fill("echo once")
         page.locator("#targets").fill("web-1")
@@ -204,7 +204,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_as_the_same_one(
         page.get_by_role("button", name="Run again").click()
         expect(page.get_by_text("some of the hosts of")).to_be_visible()
         assert trio.from_thread.run(number) == 4
-        # what has no key says that it may have been done
+        # for a request without a key, the page says that it may have been carried out
         lose(page, r"/cancel$")
         page.get_by_role("button", name="Cancel", exact=True).click()
         expect(page.locator("main .problem")).to_contain_text("the request may still have been carried out")

@@ -1,4 +1,4 @@
-"""A task's page with ten thousand hosts, while they answer. Sizes are judged; times are printed."""
+"""A task's page with ten thousand hosts while they answer. Sizes are checked; times are printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.web.world import World
 
 
 @pytest.mark.browser
-async def test_ten_thousand_hosts_are_one_map_and_less_than_a_megabyte_while_they_answer(
+async def test_the_map_of_ten_thousand_hosts_transfers_less_than_a_megabyte_while_they_answer(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)

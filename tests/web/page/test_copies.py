@@ -1,4 +1,4 @@
-"""What a task's page puts on the clipboard, run as it is, makes the same task again."""
+"""The commands that a task's page copies to the clipboard create the same task again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 
 def same(task: dict[str, Any]) -> dict[str, Any]:
-    """What two tasks have in common that ask for the same."""
+    """The fields that equal tasks have in common."""
     kept = (
         "name",
         "description",
@@ -80,7 +80,9 @@ def same(task: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.browser
-async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: trio.Nursery, tmp_path: Path) -> None:
+async def test_a_copied_command_creates_the_same_task_again(
+    world: World, nursery: trio.Nursery, tmp_path: Path
+) -> None:
     address = await served(world, nursery)
     (tmp_path / "admin.token").write_text(ADMIN.text)
     tasks = [(await world.post("/api/v1/run", {"targets": ["web* and online"], **kind})).json for kind in KINDS]
@@ -104,7 +106,7 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
         return str(page.evaluate("navigator.clipboard.readText()"))
 
     def made(text: str) -> dict[str, Any]:
-        """By a shell, which waits for no end."""
+        """Create a task with a shell, without waiting for its end."""
         line = text.replace("clarion run ", "clarion run --detach --json ")
         ran = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path)
         assert ran.returncode == 0, (line, ran.stdout, ran.stderr)
@@ -112,7 +114,7 @@ async def test_what_is_copied_makes_the_same_task_again(world: World, nursery: t
         return answer
 
     def requested(text: str) -> dict[str, Any]:
-        """By the request that curl would send; not every machine has it."""
+        """Create a task with the request that curl would send, because curl may be missing."""
         words = shlex.split(text)
         assert words[:3] == ["curl", "-H", "Authorization: Bearer $(cat DATA/admin.token)"] and words[3:5] == [
             "-H",

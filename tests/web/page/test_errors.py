@@ -1,5 +1,4 @@
-"""What goes wrong is told where it went wrong, and stays until the user acts: no reading in the background takes it
-away."""
+"""Errors appear where they happened and stay until the user acts; background reads do not remove them."""
 
 from __future__ import annotations
 
@@ -16,9 +15,7 @@ def only_refusals(complaints: list[str]) -> bool:
 
 
 @pytest.mark.browser
-async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(
-    world: World, nursery: trio.Nursery
-) -> None:
+async def test_a_bad_filter_shows_no_rows_and_an_error_at_its_field(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="all of them")
     world.report(task, "web-1", stdout=b"fine\n")
@@ -38,14 +35,14 @@ async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(
         page.get_by_role("button", name="Clear filters").first.click()
         expect(page.locator("tbody tr")).to_have_count(3)
         expect(page.locator(".problem")).to_have_count(0)
-        # the same for tasks, by a field of their own, also from the address
+        # the same for tasks, by a field of their own, also from the URL
         page.goto("/tasks?host=nobody")
         expect(page.locator("#host-wrong")).to_be_visible()
         expect(page.locator("tbody tr")).to_have_count(0)
         page.goto("/tasks?since=nonsense")
         expect(page.locator(".problem")).to_be_visible()
         expect(page.locator("tbody tr")).to_have_count(0)
-        # and for answers
+        # and for result groups
         page.goto(f"/tasks/{task['task_id']}")
         expect(page.locator("[data-group]")).to_have_count(1)
         page.locator("#where").fill("exit_code!==")
@@ -63,15 +60,13 @@ async def test_a_bad_filter_shows_no_rows_and_says_at_its_field_what_is_wrong(
 
 
 @pytest.mark.browser
-async def test_an_error_of_an_action_outlives_every_reading_in_the_background(
-    world: World, nursery: trio.Nursery
-) -> None:
+async def test_an_error_of_an_action_survives_reads_in_the_background(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2", name="busy")
     world.begin(task, "web-1")
 
     def busily() -> None:
-        """Something changes for every viewer."""
+        """Change something for every viewer."""
         trio.from_thread.run(lambda: world.run("web-2", name="other"))
         trio.from_thread.run(lambda: world.know(f"new-{len(world.ids)}"))
 
@@ -84,7 +79,7 @@ async def test_an_error_of_an_action_outlives_every_reading_in_the_background(
 
     def script(page: Page, browser: Browser) -> None:
         sign_in(page)
-        # a label that is no label, on a host's page
+        # an invalid label on a host's page
         page.goto("/hosts/web-1")
         page.locator("#label").fill("-bad-=x")
         page.keyboard.press("Enter")
@@ -92,7 +87,7 @@ async def test_an_error_of_an_action_outlives_every_reading_in_the_background(
         page.locator("#label").fill("good=x")
         page.keyboard.press("Enter")
         expect(page.locator("#label-wrong")).to_have_count(0)
-        # a label for rows that were chosen; they stay chosen
+        # a label for selected rows; they stay selected
         page.goto("/hosts")
         page.get_by_label("Choose web-1").check()
         page.locator("#bulk-label").fill("-bad-=x")
@@ -119,7 +114,7 @@ async def test_an_error_of_an_action_outlives_every_reading_in_the_background(
 
 
 @pytest.mark.browser
-async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_them(
+async def test_errors_of_a_new_task_appear_at_their_fields_and_open_the_section(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -157,7 +152,7 @@ async def test_errors_of_a_new_task_stay_at_their_fields_and_open_what_hides_the
 
 @pytest.mark.browser
 @pytest.mark.parametrize("fails", ["no answer", "an error of the server"])
-async def test_a_field_is_not_blamed_for_a_server_that_does_not_answer(
+async def test_a_field_is_not_marked_wrong_when_the_server_does_not_answer(
     world: World, nursery: trio.Nursery, fails: str
 ) -> None:
     address = await served(world, nursery)

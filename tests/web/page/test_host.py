@@ -1,4 +1,4 @@
-"""A host's page: its name is changed, it is deleted, and what it holds of lost executions is looked at."""
+"""A host's page: renaming, deleting, and lost executions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.web.world import World
 
 
 @pytest.mark.browser
-async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_on_under_its_old_address(
+async def test_a_host_is_renamed_and_deleted_after_confirmation_and_its_old_address_works(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -29,11 +29,11 @@ async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_
         page.get_by_role("button", name="Rename").click()
         expect(page.locator("h1")).to_have_text("db-main")
         assert re.match("Rename db-1 to db-main", asked[-1])
-        # the address still holds the old name, and the page works
+        # the address contains the old name, and the page works
         page.locator("#label").fill("role=db")
         page.get_by_role("button", name="Add").click()
         expect(page.locator(".chips")).to_contain_text("role=db")
-        # a name that another host has, and one that no host can have, are told at the field
+        # a name that another host has, and an invalid one, are reported at the field
         for name, why in (("web-1", "exists"), ("web*", "cannot be a host's name")):
             page.locator("#hostname").fill(name)
             page.get_by_role("button", name="Rename").click()
@@ -44,7 +44,7 @@ async def test_a_host_is_renamed_and_deleted_after_a_question_and_its_page_goes_
         page.wait_for_url("**/hosts")
         expect(page.get_by_role("link", name="web-1")).to_be_visible()
         expect(page.get_by_role("link", name="db-main")).to_have_count(0)
-        # one that is online is not offered to be deleted
+        # an online host cannot be deleted
         page.goto("/hosts/web-1")
         expect(page.locator("#hostname")).to_be_visible()
         expect(page.get_by_role("button", name="Delete")).to_have_count(0)

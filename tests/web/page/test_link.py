@@ -1,5 +1,5 @@
-"""A page knows when it is not live: a dead network, a hanging server, a laptop that slept, a session that ended; and it
-comes back by itself."""
+"""The page notices that it is not live after a dead network, a hanging server, a sleeping laptop or the end of the
+session, and recovers by itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def wired(world: World, nursery: trio.Nursery) -> tuple[Wire, str]:
 
 
 def quiet(complaints: list[str]) -> bool:
-    """Nothing but connections that did not come about, and answers that a test has provoked."""
+    """True if there are only failed connections and responses that the test provoked."""
     return all("ERR_" in line or "Failed to load resource" in line for line in complaints)
 
 
@@ -36,7 +36,7 @@ def dead(wire: Wire, yes: bool) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/", "/tasks", "/hosts", "/hosts/web-1", "task", "/new", "/help"])
-async def test_every_page_says_that_it_is_not_live_and_since_when_and_comes_back_by_itself(
+async def test_every_page_says_since_when_it_is_not_live_and_recovers_by_itself(
     world: World, nursery: trio.Nursery, path: str
 ) -> None:
     wire, address = await wired(world, nursery)
@@ -70,8 +70,8 @@ async def test_every_page_says_that_it_is_not_live_and_since_when_and_comes_back
 
 
 @pytest.mark.browser
-async def test_a_page_that_polls_because_there_is_no_room_for_it_knows_too(world: World, nursery: trio.Nursery) -> None:
-    object.__setattr__(world.deps.limits, "viewers", 0)
+async def test_a_page_that_polls_notices_too_that_it_is_not_live(world: World, nursery: trio.Nursery) -> None:
+    object.__setattr__(world.deps.limits, "max_event_streams", 0)
     wire, address = await wired(world, nursery)
     await world.run("web-1", name="first")
 
@@ -94,7 +94,7 @@ async def test_a_page_that_polls_because_there_is_no_room_for_it_knows_too(world
 
 
 @pytest.mark.browser
-async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew(
+async def test_after_sleep_the_page_shows_the_age_of_its_data_and_reconnects(
     world: World, nursery: trio.Nursery
 ) -> None:
     wire, address = await wired(world, nursery)
@@ -105,7 +105,7 @@ async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew
         page.goto("/tasks")
         expect(page.get_by_role("link", name="before")).to_be_visible()
         page.wait_for_timeout(1_000)
-        # it sleeps: connections go dead without a word, the clock goes on, no timer fires
+        # it sleeps: connections die silently, the clock continues, no timer fires
         dead(wire, True)
         page.evaluate("(() => { const real = Date.now; Date.now = () => real.call(Date) + 7_200_000; })()")
         expect(page.locator("#link")).to_contain_text(AS_OF, timeout=3_000)
@@ -115,7 +115,7 @@ async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew
         expect(page.locator("#link")).to_be_hidden(timeout=10_000)
         expect(page.get_by_role("link", name="while it slept")).to_be_visible()
         assert wire.taken >= taken
-        # a clock that is set back is no reason to call anything old
+        # after a clock was set back, nothing is shown as outdated
         page.evaluate("(() => { const real = Date.now; Date.now = () => real.call(Date) - 86_400_000; })()")
         page.wait_for_timeout(3_000)
         expect(page.locator("#link")).to_be_hidden()
@@ -125,7 +125,7 @@ async def test_a_laptop_that_slept_says_as_of_when_and_opens_its_connection_anew
 
 
 @pytest.mark.browser
-async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_nothing(
+async def test_after_the_end_of_a_session_the_page_offers_to_sign_in_and_loses_no_input(
     world: World, nursery: trio.Nursery
 ) -> None:
     _, address = await wired(world, nursery)
@@ -147,7 +147,7 @@ async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_noth
         assert violations(page) == []
         page.locator("#again-token").fill("cl_wrong")
         page.locator("#link button.primary").click()
-        expect(page.locator("#again-wrong")).to_contain_text("the token is no good")
+        expect(page.locator("#again-wrong")).to_contain_text("the token is invalid")
         page.locator("#again-token").fill(ADMIN.text)
         page.locator("#link button.primary").click()
         expect(page.locator("#link")).to_be_hidden()
@@ -155,7 +155,7 @@ async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_noth
         page.get_by_role("button", name="Show the plan").click()
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url("**/tasks/*")
-        # what a list shows while nobody is signed in is old, and comes up to date when one is
+        # what a list shows while the user is signed out is outdated, and is updated after signing in
         page.goto("/tasks")
         expect(page.get_by_role("link", name="echo kept")).to_be_visible()
         trio.from_thread.run_sync(end)
@@ -166,7 +166,7 @@ async def test_a_session_that_has_ended_says_so_offers_to_sign_in_and_loses_noth
         expect(page.get_by_role("link", name="meanwhile")).to_be_visible()
         kept = page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
         assert ADMIN.text not in kept and "cl_" not in kept
-        # another tab signs in: this one notices when it is looked at
+        # another tab signs in: this one notices when it becomes visible
         trio.from_thread.run_sync(end)
         expect(page.locator("#link")).to_contain_text("You are signed out.")
         page.evaluate(LOGIN, ADMIN.text)

@@ -1,5 +1,4 @@
-"""One host's output in a real browser while its command writes it: all of it once, harmless, in bounded room, at the
-reader's pace."""
+"""Live output of one host in a real browser: complete, harmless, bounded, and pausable."""
 
 from __future__ import annotations
 
@@ -24,8 +23,8 @@ PIECE, KEPT = 30_000, 256 * 1024
 
 
 class Writer:
-    """The host: what its command writes is sent while somebody looks, from wherever the server has it, as an agent
-    does."""
+    """The host: sends the output of its command while the server asks for it, from the server's position on, as an
+    agent does."""
 
     def __init__(self, viewed: Viewed) -> None:
         self._viewed = viewed
@@ -37,7 +36,7 @@ class Writer:
         trio.from_thread.run_sync(self._send)
 
     def skip(self, length: int) -> None:
-        """Bytes that the server will never get while the command runs."""
+        """Skip bytes that the server never receives while the command runs."""
         self.wrote[STDOUT] += b"?" * length
         self._ring().ends[STDOUT] += length
 
@@ -72,7 +71,7 @@ def shown(page: Page) -> list[str]:
 
 
 @pytest.mark.browser
-async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_place(
+async def test_output_is_shown_live_and_harmless_until_the_result_replaces_it(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -81,7 +80,7 @@ async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_pla
         open_host(page, world, viewed.task)
         write = Writer(viewed)
         expect(page.locator("[data-live]")).to_contain_text("waiting for output")
-        # cut within a colour and within a character, as pieces are
+        # cut within a colour sequence and within a character, as pieces may be
         for piece in (
             b"one \x1b[3",
             b"1mred\x1b[0m caf\xc3",
@@ -128,7 +127,7 @@ async def test_output_is_shown_as_it_comes_harmless_and_the_result_takes_its_pla
 
 
 @pytest.mark.browser
-async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_room(
+async def test_a_long_output_is_followed_paused_and_resumed_with_bounded_memory(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -150,7 +149,7 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
             f"box.clientHeight; }})()"
         )
         assert page.evaluate(at_end) < 2
-        # reading further up holds it; nothing moves below the reader's eyes
+        # scrolling up pauses the view; the visible lines do not move
         page.locator(TAIL).hover()
         page.mouse.wheel(0, -2_000)
         expect(page.locator("[data-live=paused]")).to_be_visible()
@@ -161,7 +160,7 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
         expect(page.locator(TAIL)).to_contain_text("later\nlater\nlater")
         expect(page.locator("[data-live=on]")).to_be_visible()
         assert page.evaluate(at_end) < 2
-        # what comes while it is paused is bounded, too
+        # output that arrives while the view is paused is bounded too
         page.get_by_role("button", name="Pause").click()
         write(b"".join(b"more %d\n" % number for number in range(9_000)))
         expect(page.locator("[data-live=paused]")).to_contain_text("9,000 new lines")
@@ -172,7 +171,7 @@ async def test_a_long_output_is_followed_paused_and_caught_up_with_in_bounded_ro
             len(lines) <= 2_101
             and lines[0] == f"… {10_003 + 9_000 - len(lines) + 1:,} earlier lines are not shown here …"
         )
-        # a line that never ends is broken, not grown without end
+        # an endless line is divided and does not grow without limit
         write(b"x" * 900_000)
         expect(page.locator(TAIL)).to_contain_text("x" * 4_000)
         page.wait_for_function(f"document.querySelector('{TAIL}').textContent.length > 300000")
@@ -199,7 +198,7 @@ async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: Worl
                 if number == 25:
                     trio.from_thread.run_sync(wire.cut)
             expect(page.locator(TAIL)).to_contain_text(f"line 49 of turn {turn}")
-        # a tab that nobody sees lets go of its connection, and goes on where it was
+        # a hidden tab closes its connection, and continues where it stopped
         page.evaluate(
             "Object.defineProperty(document, 'hidden', {value: true, configurable: true}); "
             "document.dispatchEvent(new Event('visibilitychange'))"
@@ -223,7 +222,7 @@ async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: Worl
 
 
 @pytest.mark.browser
-async def test_why_there_is_no_live_output_is_said_and_another_attempt_begins_anew(
+async def test_the_reason_for_missing_live_output_is_shown_and_a_retry_starts_the_output_again(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)

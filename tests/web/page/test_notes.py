@@ -1,5 +1,4 @@
-"""Facts of a report that change what an operator must do stand on the page, for a host and for its group, in both
-languages."""
+"""Notes appear on the page, for a host and for its group, in both languages."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ CODES = ("leftovers_killed", "pipe_held", "may_still_run", "oom_killed")
 
 @pytest.mark.browser
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-async def test_each_note_is_a_sentence_with_the_way_out(world: World, nursery: trio.Nursery, language: str) -> None:
+async def test_each_note_is_a_sentence_with_a_remedy(world: World, nursery: trio.Nursery, language: str) -> None:
     address = await served(world, nursery)
     task = await reported(world, web_1=dict(REPORT), web_2={"left_running": 2}, db_1={})
 

@@ -1,5 +1,4 @@
-"""The page in a real browser: strict, readable by everybody, in two languages, and deaf to markup that came from
-elsewhere."""
+"""The page in a real browser: content policy, accessibility, two languages, and no markup from foreign text."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def sources() -> dict[str, str]:
 
 
 async def mixed(world: World) -> dict[str, Any]:
-    """A task with one host of each fate."""
+    """A task with one host for each way to end."""
     task = await world.run("all", name="uname -a")
     world.report(task, "web-1", stdout=OUTPUT)
     world.report(task, "web-2", code=3, stdout=b"a\n", stderr=b"no such thing\n")
@@ -87,12 +86,12 @@ def test_no_script_turns_text_into_markup_or_loads_from_elsewhere(word: str) -> 
 
 
 @pytest.mark.parametrize("word", ["sessionStorage", "localStorage", "indexedDB", "document.cookie"])
-def test_one_module_alone_keeps_anything_in_the_browser(word: str) -> None:
+def test_only_one_module_stores_anything_in_the_browser(word: str) -> None:
     allowed = {"document.cookie": {"lib/ui.js"}, "indexedDB": set()}.get(word, {"lib/keep.js"})
     assert {name for name, text in sources().items() if word in text} == allowed
 
 
-def test_both_languages_say_the_same_things_and_nothing_is_left_unsaid() -> None:
+def test_both_languages_have_the_same_texts_and_none_is_missing() -> None:
     english, chinese = (catalogue(language) for language in LANGUAGES)
     assert {key for key in english if not key.endswith(".1")} == set(chinese), "Chinese has no plural"
     assert all(key.removesuffix(".1") in english for key in english)
@@ -113,7 +112,7 @@ def test_both_languages_say_the_same_things_and_nothing_is_left_unsaid() -> None
     assert used <= set(english)
 
 
-def test_the_chinese_words_for_states_are_those_that_were_asked_for() -> None:
+def test_the_chinese_words_for_states_are_the_specified_ones() -> None:
     said = {label: words[0] for label, words in catalogue("zh-CN")["words"]["states"].items()}
     wanted = {
         "pending": "等待中",
@@ -140,11 +139,13 @@ def test_the_chinese_words_for_states_are_those_that_were_asked_for() -> None:
         (None, "zh;q=x", "zh-CN"),
     ],
 )
-def test_the_language_is_the_browsers_unless_another_was_chosen(cookie: str | None, accepted: str, wanted: str) -> None:
+def test_the_language_is_the_browsers_unless_another_was_selected(
+    cookie: str | None, accepted: str, wanted: str
+) -> None:
     assert language_of(cookie, accepted) == wanted
 
 
-def test_vendored_files_are_exactly_those_that_were_looked_at() -> None:
+def test_vendored_files_have_their_reviewed_checksums() -> None:
     kept = {
         name.removeprefix("vendor/"): sha256(data).hexdigest()
         for name, data in assets()[1].items()
@@ -158,7 +159,9 @@ def test_vendored_files_are_exactly_those_that_were_looked_at() -> None:
 
 
 @pytest.mark.browser
-async def test_logging_in_is_asked_for_goes_on_where_one_was_and_ends(world: World, nursery: trio.Nursery) -> None:
+async def test_login_is_required_returns_to_the_requested_page_and_ends_with_logout(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
@@ -166,7 +169,7 @@ async def test_logging_in_is_asked_for_goes_on_where_one_was_and_ends(world: Wor
         page.wait_for_url("**/login?next=*")
         page.get_by_label("Token").fill("cl_nonsense")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_text("the token is no good")).to_be_visible()
+        expect(page.get_by_text("the token is invalid")).to_be_visible()
         page.get_by_label("Token").fill(ADMIN.text)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url("**/hosts?connected=true")
@@ -188,7 +191,7 @@ async def test_logging_in_is_asked_for_goes_on_where_one_was_and_ends(world: Wor
 
 
 @pytest.mark.browser
-async def test_nothing_that_came_from_hosts_or_users_is_executed(world: World, nursery: trio.Nursery) -> None:
+async def test_text_from_hosts_and_users_is_never_executed(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     evil = Host(
         "01900000-0000-7000-8000-0000000000ee",
@@ -259,7 +262,9 @@ async def test_nothing_that_came_from_hosts_or_users_is_executed(world: World, n
 
 
 @pytest.mark.browser
-async def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: World, nursery: trio.Nursery) -> None:
+async def test_every_page_is_accessible_in_light_and_dark_mode_and_fits_a_phone(
+    world: World, nursery: trio.Nursery
+) -> None:
     address = await served(world, nursery)
     task = await mixed(world)
     running = await world.run("web-1", "web-2", name="sleep")
@@ -282,7 +287,7 @@ async def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world
         page.goto("/login")
         found.extend(violations(page))
         sign_in(page)
-        # What the second look can change is the contrast and the width.
+        # The second check covers only what can differ: contrast and width.
         for scheme, width, rules in (("light", 1180, ()), ("dark", 390, ("color-contrast",))):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             page.set_viewport_size({"width": width, "height": 800})
@@ -320,7 +325,7 @@ async def test_the_page_speaks_chinese_when_the_browser_does_and_can_be_switched
 
 
 @pytest.mark.browser
-async def test_a_plan_comes_before_a_run_and_bad_fields_are_named(world: World, nursery: trio.Nursery) -> None:
+async def test_a_plan_is_shown_before_a_run_and_bad_fields_are_named(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:

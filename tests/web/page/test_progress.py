@@ -1,4 +1,4 @@
-"""Progress, choice and actions tell what is so of this task, now."""
+"""Progress, selection and actions reflect the current state of the task."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_bar_is_empty_at_nothing_and_split_by_how_hosts_ended(world: Wor
 
 
 @pytest.mark.browser
-async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_what_is_offered_acts(
+async def test_hosts_of_small_tasks_are_selected_by_box_key_and_tap_and_offered_actions_work(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -102,7 +102,7 @@ async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_
             assert page.evaluate("getComputedStyle(document.querySelector('li.chosen')).outlineWidth") == "2px"
             assert violations(page) == []
         expect(page.get_by_role("button", name="Cancel 2 chosen")).to_be_visible()
-        # one of them ends: it cannot be canceled, so it is not counted
+        # one of them ends: it cannot be canceled, so it does not count
         trio.from_thread.run_sync(lambda: world.report(task, "web-1"))
         expect(page.get_by_role("button", name="Cancel 1 chosen")).to_be_visible()
         expect(page.get_by_text("1 of the chosen hosts has ended and cannot be canceled.")).to_be_visible()
@@ -118,7 +118,7 @@ async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_
         with page.expect_response("**/cancel"):
             page.get_by_role("button", name="Cancel 1 chosen").click()
         trio.from_thread.run_sync(lambda: canceled(world, task, "web-2"))
-        # a part was canceled and nothing failed: that is no failure
+        # some hosts were canceled and none failed: the task is not shown as failed
         expect(page.locator("[data-status]")).to_have_text("⊘completed, the rest canceled")
         page.goto("/tasks")
         expect(page.locator("[data-status]")).to_contain_text("completed, the rest canceled")
@@ -128,7 +128,7 @@ async def test_small_tasks_have_names_that_can_be_chosen_by_box_key_and_tap_and_
 
 
 @pytest.mark.browser
-async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_and_what_is_not_chosen_is_pale(
+async def test_the_map_of_many_hosts_is_searched_and_selected_by_key_click_and_state(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -157,7 +157,7 @@ async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_a
         expect(page.get_by_text("10 hosts chosen")).to_be_visible()
         page.wait_for_function(f"([plain]) => ({pixel})().join() !== plain.join()", arg=[plain])
         assert page.evaluate(pixel)[3] < plain[3], "what is not chosen is pale"
-        # a whole state by its count
+        # select all hosts in one state by its count
         page.locator("[data-count=failed]").click()
         expect(page.get_by_text("1 host chosen")).to_be_visible()
         page.get_by_role("button", name="New task for 1 chosen").click()
@@ -169,7 +169,7 @@ async def test_the_map_of_many_is_looked_through_chosen_by_key_click_and_state_a
 
 
 @pytest.mark.browser
-async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_called_offline(
+async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_shown_as_offline(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -205,7 +205,7 @@ async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_ca
         expect(page.locator(".what")).to_contain_text("2 hosts: web-1, web-2 some of the hosts of the earlier task")
         expect(page.locator(".what")).to_contain_text("Run by")
         expect(page.locator(".what pre").first).to_have_text("true")
-        # db-1 was offline when it was due; what is to be done hangs on what has become of it since
+        # db-1 was offline when its turn came; the hint depends on what has happened to it since
         for state, text in (
             (None, "join an agent"),
             ("released", "released since: join it again"),
@@ -227,7 +227,7 @@ async def test_a_repeated_task_names_its_own_hosts_and_a_released_host_is_not_ca
 
 
 @pytest.mark.browser
-async def test_groups_that_are_behind_the_counts_say_so_and_until_when(world: World, nursery: trio.Nursery) -> None:
+async def test_groups_that_are_behind_the_counts_say_so(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     task = await world.run("web-1", "web-2")
     world.report(task, "web-1", stdout=b"one\n")
@@ -238,7 +238,7 @@ async def test_groups_that_are_behind_the_counts_say_so_and_until_when(world: Wo
         page.goto(f"/tasks/{task['task_id']}")
         expect(page.locator("[data-group]")).to_have_count(1)
         expect(page.locator(".behind")).to_have_count(0)
-        # what the server sends of groups is held back; the counts go on
+        # group updates are held back; the counts continue
         page.route("**/groups*", lambda route: None)
         page.locator("#order").select_option("outliers")
         trio.from_thread.run_sync(lambda: world.report(task, "web-2", stdout=b"two\n"))
@@ -252,8 +252,8 @@ async def test_groups_that_are_behind_the_counts_say_so_and_until_when(world: Wo
 
 
 @pytest.mark.browser
-async def test_labels_of_charts_have_the_room_that_they_need(world: World, nursery: trio.Nursery) -> None:
-    """What is cut off at the canvas' left edge would leave ink in its first column."""
+async def test_labels_of_charts_are_not_cut_off(world: World, nursery: trio.Nursery) -> None:
+    """A label that is cut off at the left edge of the canvas would leave pixels in its first column."""
     address = await served(world, nursery)
     seen = (
         "() => [...document.querySelectorAll('.chart canvas')].map(one => { const d = "

@@ -1,5 +1,5 @@
-"""The page makes output and names readable as proto/readable.py does: the shared cases in a browser, however the bytes
-are cut."""
+"""The page makes output and names readable like proto/readable.py: the shared cases, in a browser, for any division of
+the bytes."""
 
 from __future__ import annotations
 

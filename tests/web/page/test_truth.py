@@ -1,5 +1,4 @@
-"""What the page shows is what is, also when something came in between: another tab, another clock, a proxy, a resized
-window."""
+"""The page shows the current state despite other tabs, wrong clocks, proxies and resized windows."""
 
 from __future__ import annotations
 
@@ -21,9 +20,7 @@ CELL = "([x, y]) => [...document.querySelector('.map canvas').getContext('2d').g
 
 
 @pytest.mark.browser
-async def test_a_plan_is_shown_for_the_hosts_that_are_named_now_and_never_for_those_before(
-    world: World, nursery: trio.Nursery
-) -> None:
+async def test_a_plan_is_shown_only_for_the_current_hosts(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
 
     def script(page: Page, browser: Browser) -> None:
@@ -49,9 +46,7 @@ async def test_a_plan_is_shown_for_the_hosts_that_are_named_now_and_never_for_th
 
 
 @pytest.mark.browser
-async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_nobody(
-    world: World, nursery: trio.Nursery
-) -> None:
+async def test_another_login_a_proxy_error_and_a_fast_clock_do_not_mislead(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     world.connect("web-1")
     task = await world.run("web-1", name="first")
@@ -63,7 +58,7 @@ async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_n
         expect(page.get_by_role("link", name="first")).to_be_visible()
         trio.from_thread.run(lambda: world.run("web-1", name="second"))
         expect(page.get_by_role("link", name="second")).to_be_visible()
-        # a history goes on while one looks at it
+        # a history is updated while it is shown
         page.goto(f"/hosts/{world.ids['web-1']}")
         row = page.locator("tbody tr", has_text="first")
         expect(row.locator(".s-completed")).to_have_count(0)
@@ -73,12 +68,12 @@ async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_n
         page.locator("#label").fill("env=test")
         page.keyboard.press("Enter")
         expect(page.locator(".chips")).to_contain_text("env=test")
-        # another tab logs in anew: this tab's next change is made all the same
+        # another tab logs in again: this tab's next change succeeds
         page.evaluate(LOGIN, ADMIN.text)
         page.locator("#label").fill("role=web")
         page.keyboard.press("Enter")
         expect(page.locator(".chips")).to_contain_text("role=web")
-        # what stands between answers in its own way
+        # a proxy sends a response in its own format
         page.route(
             "**/api/v1/hosts/*",
             lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>"),
@@ -93,7 +88,7 @@ async def test_another_login_a_proxys_answer_and_a_clock_that_is_ahead_mislead_n
 
 
 @pytest.mark.browser
-async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_changes(
+async def test_a_selection_on_the_map_stays_visible_when_the_window_is_resized(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)
@@ -111,7 +106,7 @@ async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_chang
         expect(page.locator("#map-here")).to_contain_text("node-000")
 
         def corner() -> Any:
-            """The corner of the first cell, where what is chosen has its frame."""
+            """The corner of the first cell, where a selected cell has its frame."""
             return page.evaluate(CELL, [0, 0])
 
         page.wait_for_function(f"({CELL})([0, 0]) !== '0,0,0,0'")
@@ -131,7 +126,7 @@ async def test_what_was_chosen_on_the_map_stays_to_be_seen_when_the_window_chang
 
 
 @pytest.mark.browser
-async def test_a_difference_has_its_lines_and_the_pictures_of_help_can_be_read_on_a_phone(
+async def test_differences_and_the_pictures_of_help_are_readable_on_a_phone(
     world: World, nursery: trio.Nursery
 ) -> None:
     address = await served(world, nursery)

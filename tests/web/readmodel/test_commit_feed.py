@@ -1,4 +1,4 @@
-"""Who follows a command is told of its rows."""
+"""Subscribers of a command receive its committed executions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from server.core.model import Execution
 from server.web.readmodel.commit_feed import CommitFeed
 
 
-def test_each_is_told_of_the_rows_of_its_command_in_order_until_it_leaves() -> None:
+def test_each_subscriber_receives_the_rows_of_its_command_in_order_until_it_unsubscribes() -> None:
     followed, one, two = CommitFeed(), list[Execution](), list[Execution]()
     rows = [Execution("c", "a"), Execution("other", "a"), Execution("c", "b"), Execution("c", "a", version=2)]
     saves = [SaveSeq("a", 1), *(SaveExecution(row) for row in rows)]

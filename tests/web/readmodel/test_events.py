@@ -1,4 +1,4 @@
-"""Server-sent events: coalesced, never behind for good, and nobody's business but the viewer's."""
+"""Server-sent events: coalesced updates, the latest state, and no effect of slow viewers on others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/api/v1/events"
 
 
 class Stream:
-    """What a viewer has received, on a connection that buffers nothing."""
+    """What a viewer has received, on a connection without buffers."""
 
     def __init__(self, received: trio.MemoryReceiveChannel[bytes]) -> None:
         self.received = received
@@ -93,7 +93,7 @@ async def watching(world: World, query: str, path: str = PATH, **headers: str) -
         nursery.cancel_scope.cancel()
 
 
-async def test_a_viewer_gets_what_there_is_and_then_what_changes(world: World) -> None:
+async def test_a_viewer_receives_the_state_and_then_the_changes(world: World) -> None:
     task = await world.run("web-1", "web-2")
     async with watching(world, f"topic=statistics,hosts,tasks&task={task['task_id']}") as stream:
         assert (await stream.until("statistics"))["tasks"]["running"] == 1
@@ -129,7 +129,7 @@ async def test_a_thousand_changes_are_few_updates_of_which_the_last_one_is_right
                 last |= {row["task_id"]: row["status"] for row in data["rows"]}
                 assert len(data["rows"]) <= ROWS
         assert updates <= 20
-        # What was left away was said to be: the page reads its list again.
+        # Omitted changes are announced, so that the page reads its list again.
         assert last[made[-1]["task_id"]] == "completed"
 
 
@@ -149,7 +149,7 @@ async def test_updates_keep_their_distance(world: World) -> None:
     assert (times[-1] - times[0]) / 5 >= 0.9 * world.deps.limits.event_spacing
 
 
-async def test_who_comes_back_is_told_what_happened_meanwhile(world: World) -> None:
+async def test_a_viewer_that_reconnects_receives_the_missed_changes(world: World) -> None:
     first = await world.run("web-1")
     async with watching(world, "topic=tasks,statistics") as stream:
         await stream.until("statistics")
@@ -169,7 +169,7 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(world: World) -> N
         assert (await stream.until("tasks"))["complete"] is False
 
 
-async def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_gets_the_newest(world: World) -> None:
+async def test_a_viewer_that_does_not_read_delays_no_other_and_then_gets_the_latest_state(world: World) -> None:
     task = await world.run("web-1", "web-2")
     async with watching(world, f"task={task['task_id']}") as slow, watching(world, f"task={task['task_id']}") as quick:
         await quick.until("task")
@@ -182,7 +182,7 @@ async def test_a_viewer_that_does_not_read_holds_up_nobody_and_then_gets_the_new
         assert seen["status"] == "completed"
 
 
-async def test_silence_is_filled_with_signs_of_life_that_say_when_the_next_one_comes(world: World) -> None:
+async def test_beats_are_sent_when_there_is_nothing_else_and_announce_the_next_one(world: World) -> None:
     object.__setattr__(world.deps.limits, "event_beat", 0.3)
     async with watching(world, "topic=statistics") as stream:
         assert await stream.next() == ("beat", 0.3), "the first one is there before anything else"
@@ -234,14 +234,14 @@ async def test_a_stream_ends_with_its_session_its_task_and_its_server(world: Wor
         ("task=01900000-0000-7000-8000-00000000beef", "task_not_found"),
     ],
 )
-async def test_what_cannot_be_watched_is_refused_before_anything_is_sent(world: World, query: str, code: str) -> None:
+async def test_invalid_subscriptions_are_refused_before_anything_is_sent(world: World, query: str, code: str) -> None:
     answer = await world.get(f"{PATH}?{query}")
     assert answer.error["code"] == code
     many = "&".join(f"task=01900000-0000-7000-8000-{index:012d}" for index in range(9))
     assert (await world.get(f"{PATH}?{many}")).error["field"] == "task"
 
 
-async def test_states_and_groups_of_a_task_are_told_as_they_change_and_end_with_the_last(world: World) -> None:
+async def test_states_and_groups_of_a_task_are_sent_as_they_change_and_end_with_the_latest(world: World) -> None:
     task = await world.run("web-1", "web-2")
     async with watching(world, f"topic=states,groups&task={task['task_id']}") as stream:
         first = await stream.until("states")
@@ -269,7 +269,7 @@ async def test_states_and_groups_of_a_task_are_told_as_they_change_and_end_with_
         assert answer.data[20:] == bytes(states) and answer.headers["ETag"] == f'"{etag}"'
 
 
-async def test_what_many_watch_is_read_and_made_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_data_for_many_viewers_is_read_and_encoded_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     task = await world.run("web-1", "web-2")
     made: list[str] = []
     real_states, real_answers = world.store.states, world.store.answers
@@ -316,8 +316,8 @@ async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: Wor
     assert viewers.spacing == limits.event_spacing
 
 
-async def test_what_wakes_all_viewers_is_sent_to_one_after_the_other(world: World) -> None:
-    """Fifty that are sent something at the same moment would hold up everything else meanwhile."""
+async def test_a_change_for_all_viewers_is_sent_to_one_after_the_other(world: World) -> None:
+    """Fifty updates at the same moment would block everything else."""
     number = 40
     task = (await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true"})).json
     told: list[float] = []
@@ -346,7 +346,7 @@ async def test_what_wakes_all_viewers_is_sent_to_one_after_the_other(world: Worl
     assert max(quarters) <= number / 2, quarters
 
 
-async def test_a_viewer_that_has_to_wait_for_a_newer_frame_does_not_ask_for_it_without_end(
+async def test_a_viewer_that_waits_for_a_newer_frame_does_not_poll_in_a_busy_loop(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = await world.run("web-1", "web-2")

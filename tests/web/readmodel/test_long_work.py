@@ -1,4 +1,4 @@
-"""Long work goes on a slice at a time, one piece of it for all requests together, and the loop goes on meanwhile."""
+"""Long work runs in slices, one piece at a time for all requests, and the event loop continues in between."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_of_two_pieces_of_long_work_the_second_waits_for_the_first() -> No
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work, "a")
         nursery.start_soon(work, "b")
-    first = seen[2]  # each has done one slice at once, before it waits for its turn
+    first = seen[2]  # each runs one slice at once before it waits for its turn
     assert sorted(seen[:2]) == ["a", "b"] and seen[2:6] == [first] * 4 and len(seen) == 10
 
 
@@ -44,7 +44,7 @@ async def test_others_get_their_turn_between_two_slices() -> None:
     assert len(turns) > 10
 
 
-async def test_short_work_waits_for_no_other() -> None:
+async def test_short_work_does_not_wait() -> None:
     long_work = LongWork()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(long_work.in_slices, steps("long", 1_000, []))
@@ -54,7 +54,7 @@ async def test_short_work_waits_for_no_other() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_fails_leaves_room_for_the_next() -> None:
+async def test_failed_work_does_not_block_the_next() -> None:
     def broken() -> Generator[None, None, None]:
         yield
         raise LookupError

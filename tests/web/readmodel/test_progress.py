@@ -1,4 +1,4 @@
-"""LiveProgress progress in memory: rate, bounds, watchers."""
+"""Live progress in memory: rate, limits, watchers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_rate_is_that_of_the_last_seconds_and_falls_while_nothing_ends() -> 
 
 
 @pytest.mark.parametrize("quick", [ExecutionStatus.CANCELED, ExecutionStatus.DISPATCH_FAILED, ExecutionStatus.LOST])
-def test_what_ends_without_running_to_its_end_counts_in_no_rate(quick: ExecutionStatus) -> None:
+def test_executions_that_did_not_run_to_their_end_do_not_count_in_the_rate(quick: ExecutionStatus) -> None:
     clock = Clock()
     live = LiveProgress(clock)
     for second in range(11):

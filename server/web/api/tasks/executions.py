@@ -27,22 +27,25 @@ FILTERS = (
     Param(
         "status",
         "string",
-        "Only these: codes or words of docs/reference/states.md, such as `dispatch_failed` or `not started`.",
+        (
+            "Only executions with these statuses: codes or words of docs/reference/states.md, such as "
+            "`dispatch_failed` or `not started`."
+        ),
         many=True,
         choices=STATUSES,
     ),
     *PAGING,
 )
 OUTPUT = (
-    Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
+    Param("stream", "string", "The stream; by default stdout.", choices=("stdout", "stderr")),
     Param(
         "part",
         "string",
-        "What was kept of its beginning (default), or of its end when the middle was dropped.",
+        "The stored beginning (default), or the stored end if the middle was dropped.",
         choices=("head", "tail"),
     ),
-    Param("offset", "integer", "First byte within that part; 416 beyond its end, as for a Range."),
-    Param("limit", "integer", "Number of bytes; by default all that is kept."),
+    Param("offset", "integer", ("First byte within the part. An offset beyond its end gives 416, as a Range does.")),
+    Param("limit", "integer", "Number of bytes; by default everything that is stored."),
 )
 
 

@@ -22,24 +22,27 @@ FILTERS = (
     Param(
         "order",
         "string",
-        "`largest` (default), or `outliers`: what did not complete before what did, the rarest first.",
+        (
+            "`largest` (default): largest groups first. `outliers`: groups that did not complete first, the "
+            "smallest first."
+        ),
         choices=("largest", "outliers"),
     ),
     Param(
         "where",
         "string",
         (
-            "Only answers for which this expression holds, over status, exit_code, reason, text and json.PATH; see "
-            "docs/guide/results.md."
+            "Only groups for which this expression is true. It can use status, exit_code, reason, text and "
+            "json.PATH; see docs/guide/results.md."
         ),
         example="exit_code!=0 and text contains 'disk full'",
     ),
     *NUMBERED,
 )
 DIFF = (
-    Param("against", "integer", "Number of the group to compare with; by default the largest."),
-    Param("stream", "string", "Which one; by default stdout.", choices=("stdout", "stderr")),
-    Param("context", "integer", "Equal lines shown around each change, 0 to 100; by default 3."),
+    Param("against", "integer", "Number of the group to compare with; by default the largest group."),
+    Param("stream", "string", "The stream; by default stdout.", choices=("stdout", "stderr")),
+    Param("context", "integer", "Number of equal lines around each change, 0 to 100; by default 3."),
 )
 
 

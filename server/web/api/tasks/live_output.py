@@ -18,20 +18,23 @@ from server.store.base import ExecutionView, StoreUnavailable
 from server.web.api.event_stream import EventStream
 from server.web.api.tasks.executions import find_execution, output_summaries
 from server.web.http.route import Param
-from server.web.http.sse import BEAT, HEADERS, KIND, beat, event
+from server.web.http.sse import BEAT, HEADERS, KIND, RESUME, beat, event
 from server.web.readmodel.serialize import execution_view
 from server.web.request import ApiRequest, ApiResponse
 
 PARAMS = (
-    Param("after", "string", "The `id` of the last event that you have, for those who cannot send Last-Event-ID."),
+    RESUME,
     Param(
         "beats",
         "boolean",
-        "Send the event `beat`, as `/events` does, instead of a comment when there was nothing to send.",
+        "Send the event `beat`, as `/events` does, instead of a comment when there is nothing else to send.",
     ),
 )
 LAST = (
-    ("Last-Event-ID", "The `id` of the last event that you have: attempt, and how many bytes of stdout and stderr."),
+    (
+        "Last-Event-ID",
+        "The `id` of the last event that you received: attempt, and number of bytes of stdout and stderr.",
+    ),
 )
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 BATCH = 64 * 1024
@@ -58,9 +61,9 @@ async def get_live_output(call: ApiRequest, task_id: str, host: str) -> ApiRespo
     if given and match is None:
         raise ClarionError(
             "invalid_value",
-            "this is not the id of one of this stream's events",
+            "this is not the id of an event of this stream",
             field="after",
-            hint="pass the last `id` unchanged, or none",
+            hint="pass the last `id` unchanged, or leave it out",
         )
     found = await find_execution(call, task_id, host)
     stream = _OutputStream(call, task_id, host, found, match)

@@ -19,10 +19,10 @@ WAIT = (
     Param(
         "wait",
         "number",
-        "Seconds to wait for a change before answering; the server cuts it to its own limit.",
+        "Seconds to wait for a change; at most http.wait_max are waited.",
         example=5,
     ),
-    Param("since", "integer", "The version you have; by default the one there is now.", example=3),
+    Param("since", "integer", "The version that you have; by default the current version.", example=3),
 )
 
 

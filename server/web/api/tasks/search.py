@@ -21,7 +21,7 @@ may be the product of both lengths."""
 
 SEARCH = (
     Param("text", "string", "Text to search for, at most 1,000 bytes.", required=True),
-    Param("ignore_case", "boolean", "Take a to z and A to Z for the same."),
+    Param("ignore_case", "boolean", "Ignore the case of the letters A to Z."),
     *NUMBERED,
 )
 

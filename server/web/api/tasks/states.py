@@ -10,7 +10,10 @@ SINCE = (
     Param(
         "since",
         "string",
-        "The ETag that you have, without its quotes; what changed since is given if it is shorter.",
+        (
+            "The ETag that you have, without its quotes. The response contains the changes since then if "
+            "they are shorter."
+        ),
         example="5f0c2a77.12",
     ),
 )

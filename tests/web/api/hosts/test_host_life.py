@@ -1,5 +1,4 @@
-"""The life of a host: named, renamed, replaced by the machine that was set up anew, deleted; and when it was last heard
-of."""
+"""Naming, renaming, replacing and deleting hosts, and when a host was last seen."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ async def test_a_host_is_renamed_and_the_name_is_free_again(world: World) -> Non
         assert (await patch(world, "front-1", bad)).status == 422
 
 
-async def test_a_name_that_is_taken_back_is_what_the_agent_says(world: World) -> None:
+async def test_a_removed_name_is_replaced_by_the_agents_name(world: World) -> None:
     known = world.fleet.host(world.ids["web-1"])
     assert known is not None
     world.fleet.put(replace(known, claimed="agent-name"))
@@ -66,7 +65,7 @@ async def test_of_two_renames_to_one_name_one_wins(world: World) -> None:
     assert sorted(codes) == [200, 409]
 
 
-async def test_a_machine_set_up_anew_takes_its_place(world: World) -> None:
+async def test_a_reinstalled_machine_replaces_its_host(world: World) -> None:
     await patch(world, "db-1", {"hostname": "main-db", "labels": {"role": "db", "tier": "1"}})
     old = world.ids["db-1"]
     task = await world.run("main-db")
@@ -98,7 +97,7 @@ async def test_a_machine_set_up_anew_takes_its_place(world: World) -> None:
     assert (await world.call("DELETE", f"/api/v1/hosts/{old}")).status == 204
 
 
-async def test_nobody_takes_the_place_of_a_host_that_is_online(world: World) -> None:
+async def test_an_online_host_cannot_be_replaced(world: World) -> None:
     answer = await world.post("/api/v1/hosts/web-1/replace", {"by": "web-2"})
     assert (answer.status, answer.error["code"]) == (409, "host_connected")
     assert (await stored(world, world.ids["web-1"])).replaced_by is None
@@ -110,8 +109,8 @@ async def test_nobody_takes_the_place_of_a_host_that_is_online(world: World) -> 
     assert (chain.status, chain.error["field"]) == (422, "by")
 
 
-async def test_a_host_that_comes_back_while_it_is_replaced_is_not(world: World) -> None:
-    """What was written is taken back: the database never says that a connected host was replaced."""
+async def test_a_host_that_reconnects_during_its_replacement_is_not_replaced(world: World) -> None:
+    """The first write is undone: the database never says that a connected host was replaced."""
     world.store.gate = trio.Event()
     answers: list[Any] = []
 
@@ -133,7 +132,7 @@ async def test_a_host_that_comes_back_while_it_is_replaced_is_not(world: World) 
     assert (kept.replaced_by, kept.version) == (None, "2")
 
 
-async def test_last_seen_is_when_a_host_was_last_heard_of(world: World) -> None:
+async def test_last_seen_is_the_time_of_the_last_data_from_a_host(world: World) -> None:
     async def seen(name: str) -> Any:
         view = (await world.get(f"/api/v1/hosts/{name}")).json
         return view["connected"], view["last_seen_at"]

@@ -12,7 +12,7 @@ from server.core.effects import SaveHost
 from tests.web.world import World
 
 
-async def test_a_host_can_be_made_known_before_it_connects(world: World) -> None:
+async def test_a_host_can_be_created_before_it_connects(world: World) -> None:
     answer = await world.post("/api/v1/hosts", {"hostname": "new-1", "labels": {"env": "prod"}})
     assert answer.status == 201 and answer.headers["Location"].endswith(answer.json["host_id"])
     assert (answer.json["connected"], answer.json["labels"]) == (False, {"env": "prod"})
@@ -89,7 +89,7 @@ async def test_labels_and_facts_that_change_at_the_same_time_are_both_kept(world
     assert (seen["labels"], seen["version"]) == ({"a": "1", "b": "1"}, "9.9") == (stored.labels, stored.version)
 
 
-async def test_a_host_is_deleted_only_when_it_is_away_and_idle(world: World) -> None:
+async def test_a_host_is_deleted_only_when_it_is_offline_and_idle(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
     connected = await world.call("DELETE", "/api/v1/hosts/web-1")

@@ -62,7 +62,7 @@ async def test_tokens_are_paged_and_deleted(world: World) -> None:
     assert (await world.call("DELETE", f"{TOKENS}/{ids[0]}")).error["code"] == "join_token_not_found"
 
 
-async def test_revoking_cuts_the_session_and_is_committed(world: World) -> None:
+async def test_revoking_ends_the_session_and_is_committed(world: World) -> None:
     world.deps.identities.put(HostIdentity(world.ids["web-1"], 4, 1, "s", 9, 8, "t"))
     answer = await world.post("/api/v1/hosts/web-1/revoke")
     assert (
@@ -80,7 +80,7 @@ async def test_revoking_cuts_the_session_and_is_committed(world: World) -> None:
     assert released.json["identity"]["state"] == "released" and released.json["identity"]["revoked_at"] is None
 
 
-async def test_deleting_a_host_takes_its_identity_along(world: World) -> None:
+async def test_deleting_a_host_deletes_its_identity(world: World) -> None:
     world.deps.identities.put(HostIdentity(world.ids["db-1"], 1, 1, "s", 9, 8, "t"))
     await world.post("/api/v1/hosts/db-1/revoke")
     assert (await world.call("DELETE", "/api/v1/hosts/db-1")).status == 204
@@ -95,7 +95,7 @@ async def wait_for(world: World, number: int, expires_in: int = 60_000) -> str:
     return f"{number:032x}"
 
 
-async def test_joins_that_wait_are_listed_in_pages_and_those_out_of_date_are_not(world: World) -> None:
+async def test_join_requests_are_listed_in_pages_without_expired_ones(world: World) -> None:
     ids = [await wait_for(world, number) for number in range(3)]
     await wait_for(world, 9, expires_in=0)
     first = (await world.get("/api/v1/join-requests?limit=2")).json

@@ -1,4 +1,4 @@
-"""A name means one host or is an error, everywhere: in selectors, in lists, in addresses, within tasks."""
+"""A name stands for one host or is an error: in selectors, in lists, in URLs, within tasks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def rename(world: World, host: str, name: str | None) -> Any:
 
 
 async def twins(world: World) -> list[str]:
-    """Two hosts called twin; their ids."""
+    """Create two hosts named twin. Returns their ids."""
     await world.know("twin")
     first = world.ids["twin"]
     await world.know("twin")
@@ -44,7 +44,9 @@ async def twins(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("odd", ODD)
-async def test_a_host_of_an_odd_name_changes_no_selector_and_is_meant_quoted_and_by_id(world: World, odd: str) -> None:
+async def test_a_host_with_an_unusual_name_changes_no_selector_and_is_selected_quoted_or_by_id(
+    world: World, odd: str
+) -> None:
     texts = ["web-*", "all", "web-[1-2]", "not web-1", "web-1,db-1", "role=db or web-2"]
 
     async def chosen(*targets: str) -> list[str]:
@@ -78,7 +80,7 @@ async def test_a_host_of_an_odd_name_changes_no_selector_and_is_meant_quoted_and
     assert sorted(await chosen(folded)) == sorted(world.ids.values())
 
 
-async def test_a_text_that_is_no_selector_is_looked_up_as_a_name_and_frozen_in_quotes(world: World) -> None:
+async def test_a_text_that_is_not_a_selector_is_looked_up_as_a_name_and_stored_in_quotes(world: World) -> None:
     await world.know("two words", "web[1")
     task = await world.run("two words", "web-1")
     assert (task["target_text"], task["total_hosts"]) == ('"two words", web-1', 2)
@@ -103,7 +105,7 @@ async def test_a_text_that_is_no_selector_is_looked_up_as_a_name_and_frozen_in_q
         "task:01900000-0000-7000-8000-000000000000",
     ],
 )
-async def test_odd_names_are_refused_when_hosts_are_made_and_renamed(world: World, name: str) -> None:
+async def test_unusual_names_are_refused_when_hosts_are_created_and_renamed(world: World, name: str) -> None:
     if name == "WEB-1":
         assert (await world.post("/api/v1/hosts", {"hostname": name})).status == 201, "other case is another name"
         return
@@ -119,7 +121,7 @@ async def test_odd_names_are_refused_when_hosts_are_made_and_renamed(world: Worl
 @pytest.mark.parametrize(
     "path", ["hosts?select={}", "hosts?select=web-1,{}", "hosts?select=not {}", "hosts?select=name={}"]
 )
-async def test_lists_refuse_what_a_task_is_refused_for(world: World, path: str) -> None:
+async def test_lists_refuse_the_same_selectors_as_tasks(world: World, path: str) -> None:
     ids = await twins(world)
     unknown = await world.get(f"/api/v1/{path.format('web-3')}")
     assert (unknown.status, unknown.error["code"], unknown.error["field"], unknown.error["unknown"]) == (
@@ -144,7 +146,7 @@ async def test_lists_refuse_what_a_task_is_refused_for(world: World, path: str) 
     assert (await world.get("/api/v1/hosts?select=zz*")).json["items"] == [], "a pattern may fit nothing"
 
 
-async def test_everywhere_that_takes_one_host_says_which_hosts_share_the_name(world: World) -> None:
+async def test_every_route_with_a_host_names_the_hosts_that_share_a_name(world: World) -> None:
     ids = sorted(await twins(world))
     for method, path, body in (
         ("GET", "", None), ("GET", "/tasks", None), ("PATCH", "", {"labels": {}}), ("DELETE", "", None), ("POST", "/revoke", None), ("POST", "/release", None),  # noqa: E501
@@ -179,7 +181,7 @@ async def test_many_bad_names_are_counted_before_they_are_listed(world: World) -
     assert answer.error["errors"][0]["column"] == 2 and "'(' cannot be understood" in answer.error["message"]
 
 
-async def test_a_name_within_a_task_is_one_of_its_hosts_or_said_to_be_several(world: World) -> None:
+async def test_a_name_within_a_task_is_one_of_its_hosts_or_ambiguous(world: World) -> None:
     ids = await twins(world)
     task = await world.run(*ids, "web-1")
     outside = f"/api/v1/tasks/{task['task_id']}/hosts"
@@ -232,7 +234,7 @@ async def test_an_expression_that_is_wrong_is_quoted_around_the_place(world: Wor
     )
 
 
-async def test_hosts_of_a_rerun_are_said_as_they_are(world: World) -> None:
+async def test_the_targets_of_a_rerun_select_its_hosts(world: World) -> None:
     await world.know("odd name")
     task = await world.run("web-1", "web-2", "odd name")
     for name in ("web-1", "web-2"):
@@ -246,7 +248,7 @@ async def test_hosts_of_a_rerun_are_said_as_they_are(world: World) -> None:
     ] == '"odd name",web-1'
 
 
-async def test_hosts_with_odd_names_of_before_are_loaded_and_can_be_renamed(world: World) -> None:
+async def test_hosts_with_unusual_names_from_earlier_releases_are_loaded_and_can_be_renamed(world: World) -> None:
     host = Host("01900000-0000-7000-8000-00000000dead", "web*", created_at=1, updated_at=1)
     await world.writer.commit([SaveHost(host)])
     world.fleet.put(next(one for one in await world.store.hosts() if one.hostname == "web*"))

@@ -1,4 +1,4 @@
-"""GET and DELETE /orphans: what hosts hold of executions that the database has lost."""
+"""GET and DELETE /orphans: executions that hosts know and the database has lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.web.world import World
 PATH = "/api/v1/orphans"
 
 
-async def test_the_list_shows_what_is_known_page_by_page(world: World) -> None:
+async def test_orphans_are_listed_in_pages(world: World) -> None:
     host, other = sorted(new_id() for _ in range(2))
     lost = sorted(new_id() for _ in range(3))
     said = output("what it said: ü".encode())
@@ -38,7 +38,7 @@ async def test_the_list_shows_what_is_known_page_by_page(world: World) -> None:
     assert [item["host_id"] for item in (await world.get(f"{PATH}?host={other}")).json["items"]] == [other]
 
 
-async def test_what_was_looked_at_is_deleted_for_one_host(world: World) -> None:
+async def test_orphans_of_one_host_are_deleted(world: World) -> None:
     host, other = new_id(), new_id()
     await world.writer.commit([SaveOrphan(one, new_id(), 1, 30, 7, 3) for one in (host, other)])
     assert (await world.call("DELETE", f"{PATH}/{host}")).status == 204

@@ -1,4 +1,4 @@
-"""Selectors over REST: previews, lists, tasks for exactly the hosts that are meant."""
+"""Selectors over REST: previews, lists, and tasks for the selected hosts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_preview_warns_where_a_task_would_be_refused(world: World) -> No
     assert not (await select(world, "web-1, zz*"))["refused"]
 
 
-async def test_long_lists_of_names_are_cut_unless_all_are_asked_for(world: World) -> None:
+async def test_long_lists_of_names_are_cut_unless_all_are_requested(world: World) -> None:
     for index in range(300):
         world.fleet.put(
             type(world.fleet.directory.hosts[world.ids["db-1"]])(
@@ -90,7 +90,7 @@ async def test_a_task_freezes_the_hosts_and_keeps_the_text(world: World) -> None
     assert await world.store.targets(task["task_id"]) == (world.ids["db-1"], world.ids["web-1"])
 
 
-async def test_words_of_the_grammar_are_not_taken_over_by_a_host(world: World) -> None:
+async def test_a_host_name_does_not_change_the_words_of_the_grammar(world: World) -> None:
     await world.know("all", "online")
     assert (await world.run("all"))["total_hosts"] == 5
     assert (await select(world, "online"))["folded"] == "web-[1-2]"
@@ -99,7 +99,7 @@ async def test_words_of_the_grammar_are_not_taken_over_by_a_host(world: World) -
         assert (await world.post("/api/v1/hosts", {"hostname": word})).error["field"] == "hostname"
 
 
-async def test_results_of_a_task_choose_the_hosts_of_the_next(world: World) -> None:
+async def test_results_of_a_task_select_the_hosts_of_the_next(world: World) -> None:
     task = await world.run("all")
     for name, code in (("web-1", 0), ("web-2", 3)):
         world.begin(task, name)
@@ -116,14 +116,14 @@ async def test_results_of_a_task_choose_the_hosts_of_the_next(world: World) -> N
     assert (answer.error["code"], answer.error["column"]) == ("invalid_expression", 10)
 
 
-async def test_hosts_of_a_task_that_were_deleted_since_are_told(world: World) -> None:
+async def test_deleted_hosts_of_a_task_are_reported(world: World) -> None:
     task = await world.run("db-1")
     assert (await world.call("DELETE", "/api/v1/hosts/db-1")).status == 204
     found = await select(world, f"task:{task['task_id']}")
     assert (found["count"], [warning["code"] for warning in found["warnings"]]) == (0, ["hosts_deleted"])
 
 
-async def test_patterns_that_cost_too_much_are_refused(world: World) -> None:
+async def test_expensive_patterns_are_refused(world: World) -> None:
     for index in range(600):
         world.fleet.put(
             type(world.fleet.directory.hosts[world.ids["db-1"]])(f"01900000-0000-7000-8000-2{index:011d}", f"h{index}")
@@ -146,7 +146,7 @@ async def test_patterns_that_cost_too_much_are_refused(world: World) -> None:
     ids=["globs", "a list", "nots", "patterns of labels", "names", "a range", "a long pattern"],
 )
 async def test_others_are_served_while_a_selector_is_evaluated(world: World, text: str) -> None:
-    """Counted, not timed: the loop has turns, and what is computed between two of them is a slice."""
+    """The test counts instead of measuring time: other tasks run between the slices of the evaluation."""
     hosts = [
         Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:05d}.example.com", labels={"role": f"r{index}"})
         for index in range(3_000)
@@ -179,7 +179,7 @@ async def test_others_are_served_while_a_selector_is_evaluated(world: World, tex
     assert spent and max(spent) <= SLICE and turns > sum(spent) // SLICE
 
 
-async def test_hosts_that_change_during_an_evaluation_have_it_made_again(world: World) -> None:
+async def test_an_evaluation_is_repeated_when_hosts_change(world: World) -> None:
     for index in range(300):
         world.fleet.put(Host(f"01900000-0000-7000-8000-2{index:011d}", f"h{index:03d}"))
     late = Host("01900000-0000-7000-8000-300000000000", "a-first")
@@ -201,7 +201,7 @@ async def test_hosts_that_change_during_an_evaluation_have_it_made_again(world: 
     assert asked == ["a-first"]
 
 
-async def test_hosts_that_change_all_the_time_are_an_error(world: World) -> None:
+async def test_hosts_that_change_during_every_evaluation_give_an_error(world: World) -> None:
     text = ",".join(f"*{index}?e*" for index in range(100))
     done = False
 

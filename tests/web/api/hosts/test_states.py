@@ -1,4 +1,4 @@
-"""The packed states of a task's hosts, their names, a host's history, and the words for it all."""
+"""The packed states of a task's hosts, their names, a host's history, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.web.world import World, open_world
 
 
 def unpack(data: bytes, have: bytearray | None = None) -> tuple[int, bytearray]:
-    """As the page does it: (kind, all states)."""
+    """Unpack states as the page does. Returns the kind and all states."""
     magic, kind, _, _, total, _ = HEAD.unpack_from(data)
     assert magic == MAGIC
     body = data[HEAD.size :]
@@ -99,7 +99,7 @@ def test_ten_thousand_states_are_ten_kilobytes_and_few_changes_are_few_bytes() -
     assert unpack(snapshot.packed(3), bytearray(b"x"))[1] == b"x"
 
 
-async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> None:
+async def test_the_number_of_cached_tasks_is_limited(world: World) -> None:
     world.connect("web-1")
     for _ in range(world.deps.limits.answers_kept + 3):
         await states(world, await world.run("web-1"))
@@ -107,7 +107,7 @@ async def test_only_as_many_tasks_are_held_as_the_limit_says(world: World) -> No
 
 
 class Reading:
-    """The store's reading of states, counted. It ends once `gate` is open, with `error` if there is one."""
+    """Counts the store's reads of states. A read returns when `gate` is open, and raises `error` if it is set."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times, self.gate, self.read = 0, trio.Event(), world.store.states
@@ -129,7 +129,7 @@ def kept(world: World, task: dict[str, Any]) -> Any:
 
 
 def packed(lines: Sequence[str], snapshot: HostStateSnapshot) -> bytes:
-    """What the store has, in the order of the page."""
+    """The states in the store, in the order of the page."""
     found = {line[4:]: int(line[0]) | (UNREACHABLE if line[2] == "1" else 0) for line in lines}
     return bytes(found[host_id] for host_id in snapshot.host_ids)
 
@@ -159,7 +159,7 @@ async def test_states_are_read_at_first_and_at_the_end_and_follow_the_commits_be
     assert reading.times == 2 and len(world.live.commit_feed) == 0
 
 
-async def test_what_is_committed_while_states_are_read_at_first_is_shown(
+async def test_commits_during_the_first_read_of_states_are_shown(
     world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect("web-1", "web-2")
@@ -178,7 +178,7 @@ async def test_what_is_committed_while_states_are_read_at_first_is_shown(
     )
 
 
-async def test_a_reading_that_fails_leaves_nothing_behind_and_the_next_one_is_whole(
+async def test_a_failed_read_leaves_nothing_behind_and_the_next_is_complete(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect("web-1", "web-2")

@@ -1,4 +1,4 @@
-"""Cancel of a task, of some of its hosts, and by force; what each row says afterwards."""
+"""Cancelling a task or some of its hosts, also with force, and what each execution shows afterwards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_one_host_is_canceled_and_its_row_says_when_it_was_killed(world: W
     assert found["web-2"]["stop"] is None
 
 
-async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(world: World) -> None:
+async def test_a_cancel_distinguishes_killed_finished_never_started_and_offline(world: World) -> None:
     task = await world.run("web-1", "web-2", concurrency=2)
     late = await world.run("web-1", "db-1")
     for name in ("web-1", "web-2"):
@@ -74,7 +74,7 @@ async def test_a_cancel_tells_killed_from_finished_from_never_started_from_away(
     )
 
 
-async def test_a_timeout_by_the_agent_and_an_end_that_nobody_saw(world: World) -> None:
+async def test_a_timeout_by_the_agent_and_an_unobserved_end(world: World) -> None:
     task = await world.run("web-1", "web-2")
     result(
         world,
@@ -97,7 +97,7 @@ async def test_a_timeout_by_the_agent_and_an_end_that_nobody_saw(world: World) -
     assert found["web-2"]["stop"]["outcome"] == "unconfirmed"
 
 
-async def test_a_pending_task_goes_on_without_the_hosts_that_were_taken_out(world: World) -> None:
+async def test_a_pending_task_runs_without_its_canceled_hosts(world: World) -> None:
     task = (await world.post("/api/v1/tasks", {"targets": ["web-1", "web-2"], "command": "true"})).json
     path = f"/api/v1/tasks/{task['task_id']}"
     answer = await world.post(f"{path}/cancel", {"hosts": [world.ids["web-1"], "web-1"]})
@@ -130,7 +130,7 @@ async def test_a_bad_cancel_cancels_nothing(
     assert (await rows(world, task))["web-1"]["stop"] is None
 
 
-async def test_progress_says_that_a_task_is_being_canceled_and_then_foretells_nothing(world: World) -> None:
+async def test_progress_of_a_task_that_is_being_canceled_has_no_estimate(world: World) -> None:
     task = await world.run("web-1", "web-2")
     world.begin(task, "web-1")
     world.report(task, "web-2")

@@ -1,5 +1,4 @@
-"""Bytes that an editor adds never change what runs, nor by what it is run: such a text is refused, with the place and
-the remedy."""
+"""Texts with characters that editors insert by themselves are refused, with the place and the remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from tests.changed import replace
 from tests.web.world import World
 
 BAD = [
-    # body, field, what the message says, what the hint says
+    # body, field, part of the message, part of the hint
     ({"script": "#!/bin/sh\r\nmkdir app\r\n"}, "script", "line 1", "Unix line ends"),
     ({"script": "#!/bin/sh\nmkdir app\nmkdir lib\r\n"}, "script", "line 3", "Unix line ends"),
     ({"script": "#!/bin/bash\r\n"}, "script", "line 1", "Unix line ends"),
@@ -71,7 +70,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("body", "field", "says", "hint"), BAD, ids=lambda value: ascii(value)[:60])
-async def test_a_text_with_what_an_editor_added_is_refused(
+async def test_a_text_with_editor_characters_is_refused(
     world: World, body: dict[str, str], field: str, says: str, hint: str
 ) -> None:
     answer = await world.post("/api/v1/run", {"targets": ["web-1"], **body})
@@ -81,13 +80,13 @@ async def test_a_text_with_what_an_editor_added_is_refused(
 
 
 @pytest.mark.parametrize("body", GOOD, ids=lambda value: ascii(value)[:60])
-async def test_what_an_author_may_mean_is_taken_as_it_is(world: World, body: dict[str, str]) -> None:
+async def test_a_text_that_may_be_intended_is_accepted_unchanged(world: World, body: dict[str, str]) -> None:
     answer = await world.post("/api/v1/tasks", {"targets": ["web-1"], **body})
     assert answer.status == 201, answer.data
     assert {name: answer.json["command"][name] for name in body} == body
 
 
-async def test_a_task_from_before_the_check_is_not_run_again_as_it_is(world: World) -> None:
+async def test_a_rerun_checks_a_command_that_an_earlier_release_accepted(world: World) -> None:
     task = await world.run("web-1")
     await world.conductor.committed()
     command = (await world.store.commands(task["task_id"]))[0]

@@ -1,4 +1,4 @@
-"""Answers over REST: groups, diffs, filters, search."""
+"""Result groups over REST: groups, diffs, filters, search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.web.world import World, open_world
 
 
 async def answered(world: World, *replies: tuple[str, int, bytes, bytes]) -> dict[str, Any]:
-    """A task on the web hosts, of which these have answered (name, exit code, stdout, stderr), one after the other."""
+    """Run a task on the web hosts. These have answered in this order: name, exit code, stdout, stderr."""
     task = await world.run("web-*")
     for name, code, out, err in replies:
         world.begin(task, name)
@@ -34,7 +34,7 @@ async def groups(world: World, task: dict[str, Any], query: str = "") -> dict[st
 
 @pytest.fixture
 async def three(world: World) -> dict[str, Any]:
-    """web-8 is still at it, web-0 is offline; two hosts say the same, web-9 something else."""
+    """A task: web-8 is still running, web-0 is offline, two hosts have equal results, web-9 a different one."""
     await world.know("web-9", "web-8", "web-0")
     world.connect("web-9", "web-8")
     return await answered(
@@ -45,7 +45,7 @@ async def three(world: World) -> dict[str, Any]:
     )
 
 
-async def test_hosts_that_said_the_same_are_one_group(world: World, three: dict[str, Any]) -> None:
+async def test_hosts_with_equal_results_are_one_group(world: World, three: dict[str, Any]) -> None:
     page = await groups(world, three)
     assert (page["task_id"], page["groups"], page["hosts"], page["next"]) == (three["task_id"], 3, 4, None)
     assert sum(page["open"].values()) == 1
@@ -101,10 +101,10 @@ async def test_a_group_keeps_its_number_and_is_a_selector(world: World) -> None:
     assert (found["folded"], first["selector"]) == ("web-1", f"task:{task['task_id']} group=1")
 
 
-async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_same_time_or_before(
+async def test_a_group_keeps_its_number_when_a_later_one_ended_earlier(
     world: World,
 ) -> None:
-    """Milliseconds are coarse, and a clock may be set back."""
+    """Two groups may end in the same millisecond, and a clock may be set back."""
     await world.know("web-9")
     world.connect("web-9")
     real, hour = world.clock.now, 3_600_000
@@ -118,7 +118,7 @@ async def test_a_group_keeps_its_number_when_one_comes_later_that_ended_at_the_s
         world.report(task, name, 0, text)
         await world.conductor.committed()
         numbers.append({one["folded"]: one["number"] for one in (await groups(world, task))["items"]})
-        # a server that is started again has nothing but the database
+        # a restarted server has only the database
         world.app = create_app(world.deps)
         world.client = world.app.test_client()
         assert {one["folded"]: one["number"] for one in (await groups(world, task))["items"]} == numbers[-1]
@@ -143,7 +143,7 @@ async def test_groups_whose_numbers_cannot_be_committed_are_not_shown_with_numbe
     await world.aclose()
 
 
-async def test_answers_are_read_once_per_change(
+async def test_results_are_read_once_per_change(
     world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -168,7 +168,7 @@ async def test_answers_are_read_once_per_change(
     assert len(asked) == 2 and len(world.live.commit_feed) == 0, "read once more when it has ended, then never again"
 
 
-async def test_answers_of_a_task_that_runs_follow_the_commits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_groups_of_a_running_task_follow_the_commits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"n{index}" for index in range(12)]
     await world.know(*names)
     world.connect(*names)
@@ -244,7 +244,7 @@ async def test_a_group_is_compared_with_the_largest(world: World, three: dict[st
         assert (answer.status, answer.error["code"], answer.error["field"]) == (404, "group_not_found", field)
 
 
-async def test_a_diff_of_what_is_not_wholly_kept_says_so(world: World) -> None:
+async def test_a_diff_of_incomplete_outputs_says_so(world: World) -> None:
     task = await world.run("web-*")
     for name, tail in (("web-1", b"end1\n"), ("web-2", b"end2\n")):
         world.begin(task, name)
@@ -298,7 +298,7 @@ async def test_a_text_after_a_gap_has_no_line_number(world: World) -> None:
     assert (hit["line"], hit["text"]) == (None, "the end")
 
 
-async def test_one_request_reads_no_more_than_it_may(world: World, three: dict[str, Any]) -> None:
+async def test_one_request_reads_no_more_than_its_limit(world: World, three: dict[str, Any]) -> None:
     object.__setattr__(world.deps.limits, "search_max_outputs", 1)
     found = (await world.get(f"/api/v1/tasks/{three['task_id']}/search?text=full&ignore_case=true")).json
     assert (found["searched"], found["items"], found["next"]) == (1, [], 1)
@@ -310,7 +310,7 @@ async def test_one_request_reads_no_more_than_it_may(world: World, three: dict[s
     ] == ["web-9"]
 
 
-async def test_a_task_that_is_not_there_has_no_answers(world: World) -> None:
+async def test_an_unknown_task_has_no_groups(world: World) -> None:
     for path in ("groups", "groups/1/diff", "search?text=x"):
         answer = await world.get(f"/api/v1/tasks/01900000-0000-7000-8000-00000000beef/{path}")
         assert (answer.status, answer.error["code"]) == (404, "task_not_found")

@@ -1,4 +1,4 @@
-"""Idempotency-Key: one task, however often and however concurrently it is asked for (I10)."""
+"""Idempotency-Key: one task per key, for any number of repeated and concurrent requests (I10)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_another_body_or_another_verb_is_refused(world: World) -> None:
         )
 
 
-async def test_a_key_belongs_to_whoever_used_it(world: World) -> None:
+async def test_a_key_belongs_to_its_caller(world: World) -> None:
     mine = await world.post("/api/v1/tasks", BODY, headers=KEY)
     theirs = await world.post("/api/v1/tasks", BODY, headers=KEY | {"Authorization": f"Bearer {OTHER.text}"})
     assert theirs.status == 201 and theirs.json["task_id"] != mine.json["task_id"]
@@ -44,7 +44,7 @@ async def test_bad_keys_are_named(world: World) -> None:
         assert (answer.status, answer.error["field"]) == (422, "Idempotency-Key")
 
 
-async def test_twenty_at_once_make_one_task_and_a_different_one_among_them_is_refused(world: World) -> None:
+async def test_twenty_concurrent_requests_create_one_task_and_a_different_one_is_refused(world: World) -> None:
     world.store.gate = trio.Event()
     answers: list[Answer] = []
     refused: list[Answer] = []
@@ -74,7 +74,7 @@ async def test_after_a_failed_first_try_the_key_is_free(world: World) -> None:
     assert (await world.post("/api/v1/tasks", BODY | {"targets": ["later"]}, headers=KEY)).status == 201
 
 
-async def test_a_client_that_hangs_up_still_leaves_a_whole_task(world: World) -> None:
+async def test_a_client_that_disconnects_leaves_a_complete_task(world: World) -> None:
     world.store.gate = trio.Event()
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
@@ -89,8 +89,8 @@ async def test_a_client_that_hangs_up_still_leaves_a_whole_task(world: World) ->
     assert (await world.get(f"/api/v1/tasks/{again.json['task_id']}")).json["status"] == "completed"
 
 
-async def test_a_run_cut_off_between_creation_and_start_is_started_by_its_repetition(world: World) -> None:
-    # What a crash leaves behind: the task under its key, pending, as `run` had committed it.
+async def test_a_run_interrupted_between_creation_and_start_is_started_by_its_repetition(world: World) -> None:
+    # A crash leaves the task under its key, pending, as `run` had committed it.
     submit = world.conductor.submit
     world.conductor.submit = lambda *events: submit(*events[:1])  # type: ignore[method-assign]
     left = await world.post("/api/v1/run", BODY, headers=KEY)

@@ -1,4 +1,4 @@
-"""A viewer of one host's output: everything once, gaps told, the result at the end, from wherever it broke off."""
+"""Live output of one host: every byte once, gaps reported, the result at the end, resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.web.world import World
 
 
 class Viewed:
-    """A task on web-1 that runs, and its output as the agent sends it."""
+    """A running task on web-1, and the output that its agent sends."""
 
     def __init__(self, world: World, task: dict[str, Any]) -> None:
         self.world, self.task = world, task
@@ -50,7 +50,7 @@ async def running(world: World, **more: object) -> AsyncIterator[Viewed]:
 
 
 async def whole(stream: Stream) -> tuple[dict[str, bytes], list[tuple[str, Any]], Any]:
-    """(bytes per stream, all events, the end). A gap leaves zero bytes."""
+    """The bytes per stream, all events, and the last one. A gap becomes zero bytes."""
     got: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
     events: list[tuple[str, Any]] = []
     while True:
@@ -68,7 +68,7 @@ async def whole(stream: Stream) -> tuple[dict[str, bytes], list[tuple[str, Any]]
             got[data["stream"]] += base64.b64decode(data["base64"])
 
 
-async def test_bytes_come_as_they_are_said_and_the_result_brings_the_rest(world: World) -> None:
+async def test_live_output_arrives_as_sent_and_the_result_completes_it(world: World) -> None:
     async with running(world) as viewed, viewed.open() as stream:
         assert await stream.next() == ("attempt", {"attempt": 1})
         viewed.say(STDOUT, 0, b"one\xff", order=1)
@@ -88,7 +88,7 @@ async def test_bytes_come_as_they_are_said_and_the_result_brings_the_rest(world:
     assert world.fleet.watching._watched == {} and world.app is not None
 
 
-async def test_a_viewer_who_comes_again_goes_on_after_what_it_has(world: World) -> None:
+async def test_a_viewer_that_reconnects_continues_after_its_position(world: World) -> None:
     async with running(world) as viewed:
         async with viewed.open() as stream:
             await stream.next()
@@ -108,7 +108,7 @@ async def test_a_viewer_who_comes_again_goes_on_after_what_it_has(world: World) 
             assert [(await stream.next())[0] for _ in range(2)] == ["attempt", "end"], "it has everything"
 
 
-async def test_the_end_is_told_after_the_fact_too_and_the_dropped_middle_is_a_gap(world: World) -> None:
+async def test_a_finished_execution_streams_its_result_and_its_dropped_middle_is_a_gap(world: World) -> None:
     async with running(world) as viewed:
         kept = build_output(b"H" * 100_000, b"T" * 50, 1_000_000, bytes(32))
         viewed.end(0, kept)
@@ -121,7 +121,7 @@ async def test_the_end_is_told_after_the_fact_too_and_the_dropped_middle_is_a_ga
             assert end["stdout"]["truncated"] is True
 
 
-async def test_a_slow_viewer_misses_what_the_ring_could_not_keep_and_is_told_which(world: World) -> None:
+async def test_a_slow_viewer_gets_a_gap_for_output_that_the_buffer_dropped(world: World) -> None:
     world.fleet.watching._limits = WatchLimits(ring=1_000)
     async with running(world) as viewed, viewed.open() as stream:
         await stream.next()
@@ -142,7 +142,7 @@ async def test_a_slow_viewer_misses_what_the_ring_could_not_keep_and_is_told_whi
         assert answer.data == truth[: gap["end"]], "what was skipped can be had from the result"
 
 
-async def test_another_attempt_begins_anew(world: World) -> None:
+async def test_another_attempt_starts_the_output_again(world: World) -> None:
     retry = {"attempts": 2, "idempotent": True, "backoff": 0.1}
     async with running(world, retry=retry) as viewed, viewed.open() as stream:
         await stream.next()
@@ -155,7 +155,7 @@ async def test_another_attempt_begins_anew(world: World) -> None:
         assert base64.b64decode((await stream.next())[1]["base64"]) == b"second"
 
 
-async def test_one_that_never_ran_ends_without_output(world: World) -> None:
+async def test_an_execution_that_never_ran_ends_without_output(world: World) -> None:
     task = await world.run("db-1")
     await world.conductor.committed()
     async with watching(world, "", path=f"/api/v1/tasks/{task['task_id']}/hosts/db-1/output/live") as stream:
@@ -175,7 +175,7 @@ async def test_the_stream_ends_when_the_server_stops(world: World) -> None:
 
 
 @pytest.mark.parametrize("ident", ["x", "1.2", "1.-2.3", "1.2.3.4", "9" * 30 + ".1.1"])
-async def test_what_is_no_id_of_an_event_is_refused(world: World, ident: str) -> None:
+async def test_a_malformed_event_id_is_refused(world: World, ident: str) -> None:
     async with running(world) as viewed:
         answer = await world.get(viewed.path, headers={"Last-Event-ID": ident})
         assert (answer.status, answer.error["code"], answer.error["field"]) == (422, "invalid_value", "after")

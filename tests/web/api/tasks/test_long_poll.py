@@ -1,5 +1,4 @@
-"""Long polls return on change, at once when there is something new, unchanged at their end, and when the server
-stops."""
+"""Long polls return on a change, at once if there is a newer version, after the wait, and when the server stops."""
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ async def test_at_the_end_of_the_wait_the_unchanged_task_is_the_answer(tmp_path:
     await world.aclose()
 
 
-async def test_a_pending_task_can_be_waited_for_until_somebody_starts_it(world: World) -> None:
+async def test_a_long_poll_of_a_pending_task_returns_at_its_start(world: World) -> None:
     task = (await world.post("/api/v1/tasks", {"targets": ["web-1"], "command": "true"})).json
     answers: list[Answer] = []
     async with trio.open_nursery() as nursery:

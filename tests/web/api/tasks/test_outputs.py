@@ -1,4 +1,4 @@
-"""Outputs: exact bytes, honest counts, ranges, and nothing that a browser would run."""
+"""Outputs: exact bytes, correct counts, ranges, and media types that no browser executes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_truncated_output_has_a_head_and_a_tail(world: World) -> None:
     assert row["stdout"]["truncated"] is True and row["stdout"]["total_bytes"] == 10_000_000_000
 
 
-async def test_octets_are_an_attachment_that_no_browser_runs(world: World) -> None:
+async def test_raw_output_is_an_attachment_that_no_browser_executes(world: World) -> None:
     path = await ran(world)
     answer = await world.get(f"{path}/web-1/output", headers=OCTETS)
     assert answer.data == NASTY
@@ -86,7 +86,7 @@ async def test_range_headers(
         assert (answer.data, answer.headers.get("Content-Range")) == (data, content_range)
 
 
-async def test_offsets_outside_are_416_and_a_silent_stream_is_empty(world: World) -> None:
+async def test_offsets_beyond_the_end_are_416_and_a_stream_without_output_is_empty(world: World) -> None:
     path = await ran(world, b"0123456789")
     assert (await world.get(f"{path}/web-1/output?offset=9")).json["text"] == "9"
     outside = await world.get(f"{path}/web-1/output?offset=10")
@@ -114,7 +114,7 @@ async def test_hosts_of_a_task_are_paged_and_filtered_by_status(world: World) ->
     assert (await world.get(f"{path}?after=x")).error["field"] == "after"
 
 
-async def test_a_host_that_is_away_is_flagged_and_its_real_result_is_taken(world: World) -> None:
+async def test_an_offline_host_is_flagged_and_its_result_is_accepted_later(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
     world.disconnect("web-1")
@@ -128,7 +128,7 @@ async def test_a_host_that_is_away_is_flagged_and_its_real_result_is_taken(world
     assert (await world.get(path)).json["status"] == "completed"
 
 
-async def test_a_host_that_has_no_part_in_the_task_is_404(world: World) -> None:
+async def test_a_host_outside_the_task_is_404(world: World) -> None:
     task = await world.run("web-1")
     for name in ("web-2", "nobody", world.ids["db-1"], "all"):
         answer = await world.get(f"/api/v1/tasks/{task['task_id']}/hosts/{name}")

@@ -1,4 +1,4 @@
-"""Lists of tasks: newest first, by key, with every filter."""
+"""Lists of tasks: order, pages and all filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.web.world import OTHER, World
 
 
 async def pages(world: World, query: str) -> list[dict[str, Any]]:
-    """All rows, two at a time."""
+    """All rows, read in pages of two."""
     rows: list[dict[str, Any]] = []
     after = ""
     while True:
@@ -96,7 +96,7 @@ async def test_times_may_be_relative(world: World) -> None:
         "until=1h&created_before=2h",
     ],
 )
-async def test_a_time_that_cannot_be_read_or_is_given_twice_is_refused(world: World, query: str) -> None:
+async def test_a_malformed_or_repeated_time_is_refused(world: World, query: str) -> None:
     answer = await world.get(f"/api/v1/tasks?{query}")
     if query == "since=1":
         assert answer.status == 200, "milliseconds since 1970"
@@ -129,7 +129,7 @@ async def test_tasks_of_a_host_and_of_a_command(world: World) -> None:
     assert (await world.get(f"/api/v1/tasks?command={'*a' * 9}")).error["field"] == "command"
 
 
-async def test_a_page_that_looked_at_enough_may_be_empty_and_the_next_goes_on(world: World) -> None:
+async def test_a_page_that_examined_its_limit_may_be_empty_and_the_next_continues(world: World) -> None:
     object.__setattr__(world.deps.limits, "search_max_tasks", 2)
     (wanted, *_) = await made(world, 7, command="apt update")
     await made(world, 3)

@@ -1,4 +1,4 @@
-"""Waiting for hosts, further attempts, and running a task again, over the API."""
+"""Waiting for hosts, retries, and running a task again, over the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def rows(world: World, task: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["hostname"]: row for row in (await world.get(f"/api/v1/tasks/{task['task_id']}/hosts")).json["items"]}
 
 
-async def test_a_host_that_is_away_is_waited_for_and_the_row_says_so(world: World) -> None:
+async def test_an_offline_host_is_waited_for_and_its_execution_says_so(world: World) -> None:
     task = await world.run("db-1", if_offline="wait", wait_for=600)
     assert (task["if_offline"], task["wait_for_ms"], task["retry"]) == ("wait", 600_000, None)
     row = (await rows(world, task))["db-1"]
@@ -32,7 +32,7 @@ async def test_a_host_that_is_away_is_waited_for_and_the_row_says_so(world: Worl
     assert (await rows(world, task))["db-1"]["waits_for"] is None
 
 
-async def test_a_wait_is_not_the_default(world: World) -> None:
+async def test_waiting_for_hosts_is_not_the_default(world: World) -> None:
     task = await world.run("db-1")
     assert (task["if_offline"], task["wait_for_ms"]) == ("fail", None)
     row = (await rows(world, task))["db-1"]
@@ -66,7 +66,7 @@ async def test_what_a_pending_row_waits_for(world: World) -> None:
     ]
 
 
-async def test_the_default_reasons_are_those_that_cannot_run_it_twice(world: World) -> None:
+async def test_the_default_retry_reasons_never_run_a_command_twice(world: World) -> None:
     careful = await world.run("web-1", retry={"attempts": 3})
     assert "offline" in careful["retry"]["codes"] and "exit_nonzero" not in careful["retry"]["codes"]
     bold = await world.run("web-1", retry={"attempts": 3, "idempotent": True})
@@ -85,13 +85,13 @@ async def test_the_default_reasons_are_those_that_cannot_run_it_twice(world: Wor
     ({"retry": {"attempts": 2, "codes": ["nonsense"]}}, "retry.codes[0]"),
     ({"retry": {"attempts": 2, "backoff": -1}}, "retry.backoff"),
 ])  # fmt: skip
-async def test_a_bad_wish_names_its_field(world: World, more: dict[str, object], field: str) -> None:
+async def test_a_bad_retry_policy_names_its_field(world: World, more: dict[str, object], field: str) -> None:
     answer = await world.post("/api/v1/run", {"targets": ["web-1"], "command": "true"} | more)
     assert (answer.status, answer.error["field"]) == (422, field)
 
 
 async def ended(world: World) -> dict[str, Any]:
-    """web-1 completed, web-2 failed, db-1 was never there."""
+    """A finished task: web-1 completed, web-2 failed, db-1 has never connected."""
     task = await world.run(
         "web-1", "web-2", "db-1", name="nightly", parameters={"a": "b"}, timeout=77, retry={"attempts": 1}
     )
@@ -110,7 +110,7 @@ async def ended(world: World) -> dict[str, Any]:
     ({"hosts": ["web-1"]}, ["web-1"]),
     ({"hosts": ["web-1", "web-2"], "only": ["failed", "timeout"]}, ["web-2"]),
 ])  # fmt: skip
-async def test_a_rerun_takes_the_hosts_asked_for(world: World, body: dict[str, object], hosts: list[str]) -> None:
+async def test_a_rerun_takes_the_selected_hosts(world: World, body: dict[str, object], hosts: list[str]) -> None:
     old = await ended(world)
     answer = await world.post(f"/api/v1/tasks/{old['task_id']}/rerun", body | {"start": False})
     assert (answer.status, answer.json["rerun_of"], answer.json["status"]) == (201, old["task_id"], "pending")
@@ -134,7 +134,7 @@ async def test_a_rerun_runs_at_once_and_once_per_key(world: World) -> None:
     assert (await world.post(path)).json["total_hosts"] == 2, "no body is an empty one"
 
 
-async def test_hosts_that_were_deleted_since_are_on_the_frozen_list_still(world: World) -> None:
+async def test_deleted_hosts_are_still_on_the_frozen_list(world: World) -> None:
     old = await ended(world)
     assert (await world.call("DELETE", "/api/v1/hosts/db-1")).status == 204
     again = (await world.post(f"/api/v1/tasks/{old['task_id']}/rerun", {"only": ["unreachable"]})).json
@@ -150,7 +150,7 @@ async def test_hosts_that_were_deleted_since_are_on_the_frozen_list_still(world:
     ({"hosts": ["nobody"]}, 404, "execution_not_found", "hosts"),
     ({"name": " "}, 422, "invalid_value", "name"),
 ])  # fmt: skip
-async def test_a_bad_rerun_makes_nothing(
+async def test_a_bad_rerun_creates_nothing(
     world: World, body: dict[str, object], status: int, code: str, field: str
 ) -> None:
     old = await ended(world)
@@ -176,7 +176,7 @@ async def test_an_idempotent_command_is_tried_again_and_its_end_is_the_last_atte
 
 
 ENDS = {
-    # host → status, code of the reason
+    # host → status, reason code
     "completed": (E.COMPLETED, None),
     "failed": (E.FAILED, "exit_nonzero"),
     "unspawned": (E.FAILED, "spawn_failed"),
@@ -192,7 +192,7 @@ ENDS = {
 
 
 async def every_end(world: World) -> str:
-    """A task that has ended, one host for each way to end; its id."""
+    """A finished task with one host for each way to end. Returns its id."""
     await world.know(*ENDS)
     targets = tuple(sorted(world.ids[name] for name in ENDS))
     made = create(targets, status=TaskStatus.PENDING)
@@ -220,7 +220,7 @@ async def every_end(world: World) -> str:
     (["all"], set(ENDS)),
 ])  # fmt: skip
 @pytest.mark.parametrize("page", [1, 3, len(ENDS), 2_000])
-async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_not_started(
+async def test_a_rerun_selects_the_right_executions_over_all_pages(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int, only: list[str], hosts: set[str]
 ) -> None:
     monkeypatch.setattr(rerun_task, "PAGE", page)
@@ -231,7 +231,7 @@ async def test_a_rerun_takes_every_row_that_is_meant_and_none_that_has_run_for_n
 
 
 @pytest.mark.parametrize("page", [1, 4])
-async def test_the_hosts_named_are_looked_for_on_every_page(
+async def test_named_hosts_of_a_rerun_are_found_on_every_page(
     world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
     monkeypatch.setattr(rerun_task, "PAGE", page)
@@ -246,7 +246,7 @@ async def test_the_hosts_named_are_looked_for_on_every_page(
     assert set(await rows(world, named.json)) == {"busy"}
 
 
-async def test_a_word_that_is_none_gets_a_suggestion(world: World) -> None:
+async def test_an_unknown_word_gets_a_suggestion(world: World) -> None:
     task_id = await every_end(world)
     answer = await world.post(f"/api/v1/tasks/{task_id}/rerun", {"only": ["failed", "unsuccesful"]})
     assert (answer.error["field"], answer.error["hint"]) == ("only[1]", "did you mean unsuccessful?")

@@ -31,7 +31,7 @@ async def test_a_task_is_created_pending_and_says_what_it_waits_for(world: World
     assert (await world.get(answer.headers["Location"])).json == task
 
 
-async def test_a_task_runs_to_its_end_and_every_host_says_how(world: World) -> None:
+async def test_a_task_runs_to_its_end_and_every_host_reports_how(world: World) -> None:
     created = (await world.post("/api/v1/tasks", ASK | {"targets": ["all"]})).json
     path = f"/api/v1/tasks/{created['task_id']}"
     started = await world.post(f"{path}/start")
@@ -101,7 +101,7 @@ async def test_cancel_of_a_running_task_is_a_request(world: World) -> None:
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["pending", "ended"])
-async def test_a_task_that_does_not_run_can_be_deleted(world: World, ended: bool) -> None:
+async def test_a_task_that_is_not_running_can_be_deleted(world: World, ended: bool) -> None:
     task = (await world.post("/api/v1/tasks", ASK)).json
     path = f"/api/v1/tasks/{task['task_id']}"
     if ended:
@@ -123,7 +123,7 @@ async def test_a_task_that_does_not_run_can_be_deleted(world: World, ended: bool
     assert sum((await world.get("/api/v1/statistics")).json["tasks"].values()) == 0
 
 
-async def test_a_task_whose_deletion_is_on_its_way_cannot_be_started(world: World) -> None:
+async def test_a_task_that_is_being_deleted_cannot_be_started(world: World) -> None:
     task = (await world.post("/api/v1/tasks", ASK)).json
     path = f"/api/v1/tasks/{task['task_id']}"
     world.store.gate = trio.Event()
@@ -143,7 +143,7 @@ async def test_a_task_whose_deletion_is_on_its_way_cannot_be_started(world: Worl
     assert [type(act) for session in world.sessions.values() for act in session.take()] == [Welcome, Welcome]
 
 
-async def test_of_two_starts_at_once_one_runs_it_and_the_other_is_told(world: World) -> None:
+async def test_of_two_concurrent_starts_one_succeeds_and_the_other_is_refused(world: World) -> None:
     task = (await world.post("/api/v1/tasks", ASK | {"targets": ["web-1"]})).json
     answers: list[Answer] = []
 
