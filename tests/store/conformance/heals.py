@@ -10,6 +10,7 @@ from server.core.effects import (
     CreateJoinToken,
     SaveExecution,
     SaveHost,
+    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveMeta,
@@ -18,7 +19,7 @@ from server.core.effects import (
     SaveTask,
 )
 from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_MAX, EPOCH_SAFE
-from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken
+from server.core.model import Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import StoreRefused
 from server.store.heal import ALWAYS, OPEN
@@ -62,7 +63,8 @@ async def filled(store: AnyStore) -> str:
     await store.write(
         [
             SaveHost(Host(host, "h", first_seen_at=1, last_seen_at=2, last_heartbeat_at=3)), SaveSeq(host, 5, 6), SaveSeen(host, 4), made, SaveTask(task), SaveExecution(row),  # noqa: E501
-            SaveIdentity(identity), SaveJoinRequest(request), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),  # noqa: E501
+            SaveIdentity(identity), SaveJoinRequest(request),
+            SaveHostSet(HostSet("web", "all", (), "", 1, "x", 1)), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),  # noqa: E501
         ]
     )  # fmt: skip
     return host
