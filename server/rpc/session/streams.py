@@ -338,7 +338,7 @@ class AgentStreams:
 
     def _close(self, stream: AgentStream, why: str) -> None:
         if why in FLOODS:
-            stream.conn.on_wrong_start(ENHANCE_YOUR_CALM, FLOODS[why])
+            stream.conn.refuse(ENHANCE_YOUR_CALM, FLOODS[why])
         stream.conn.detach()
         self._finish(stream, None if why in ORDERLY else GRPCError(END_STATUS[why], f"session ended: {why}"))
 
