@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Protocol
 
 from grpclib.exceptions import GRPCError
 
+from _speedups.http2 import Conn
 from server.fleet.session import Session
 from server.rpc.connection.lazy_grpc import LazyGrpcConnection
 
@@ -38,7 +39,7 @@ class AgentStream:
         "session",
     )
 
-    def __init__(self, conn: Any, lazy: LazyGrpcConnection | None = None) -> None:
+    def __init__(self, conn: Conn, lazy: LazyGrpcConnection | None = None) -> None:
         self.conn = conn
         self.lazy = lazy
         self.session: Session | None = None

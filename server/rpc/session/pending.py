@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from _speedups.http2 import Conn
 from server.ports import Clock
 from server.rpc.session.timer_wheel import TimerWheel
 from server.rpc.settings import AgentPortSettings
@@ -41,7 +42,7 @@ class PendingConnections:
     def __len__(self) -> int:
         return len(self._known)
 
-    def add(self, conn: Any, goaway: Callable[[], None]) -> None:
+    def add(self, conn: Conn, goaway: Callable[[], None]) -> None:
         """Note a new connection. Without a Hello within `hello_timeout` it is closed; `keep_for_probes` extends that.
 
         Args:
@@ -52,7 +53,7 @@ class PendingConnections:
         self._known[conn] = PendingConnection(goaway, closes_at)
         self._deadlines.set(conn, closes_at)
 
-    def keep_for_probes(self, conn: Any) -> None:
+    def keep_for_probes(self, conn: Conn) -> None:
         """Keep a connection that asks for health or reflection for `caller_age`, unless it is an agent's."""
         pending = self._known.get(conn)
         if pending is not None and not pending.is_probe and pending.closes_at != NEVER:
@@ -60,16 +61,16 @@ class PendingConnections:
             pending.closes_at = self._clock.now().mono + self._settings.caller_age
             self._deadlines.set(conn, pending.closes_at)
 
-    def become_agents(self, conn: Any) -> None:
+    def become_agents(self, conn: Conn) -> None:
         """The connection has a session now, and is not closed for being late."""
         if (pending := self._known.get(conn)) is not None:
             pending.closes_at = NEVER
 
-    def discard(self, conn: Any) -> None:
+    def discard(self, conn: Conn) -> None:
         """Forget a connection that is closed."""
         self._known.pop(conn, None)
 
-    def goaway(self, conn: Any) -> None:
+    def goaway(self, conn: Conn) -> None:
         """Tell this peer that no further call is accepted."""
         if (pending := self._known.get(conn)) is not None:
             pending.goaway()

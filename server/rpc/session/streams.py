@@ -15,6 +15,7 @@ import trio
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
+from _speedups.http2 import Conn
 from _speedups.http2.limits import ENHANCE_YOUR_CALM
 from proto.messages import Heartbeat, MalformedMessage, Rejected, decode, kind_of
 from server.core.events import HostDisconnected, Report, Result
@@ -110,15 +111,15 @@ class AgentStreams:
 
     # --- the life of a session ---
 
-    def add_connection(self, conn: Any, goaway: Callable[[], None]) -> None:
+    def add_connection(self, conn: Conn, goaway: Callable[[], None]) -> None:
         """Note a new connection; see PendingConnections.add. `connection_closed` must follow."""
         self._pending.add(conn, goaway)
 
-    def keep_for_probes(self, conn: Any) -> None:
+    def keep_for_probes(self, conn: Conn) -> None:
         """Keep a connection that asks for health or reflection; see PendingConnections.keep_for_probes."""
         self._pending.keep_for_probes(conn)
 
-    def connection_closed(self, conn: Any) -> None:
+    def connection_closed(self, conn: Conn) -> None:
         """Forget a connection."""
         self._pending.discard(conn)
 
@@ -350,7 +351,7 @@ class AgentStreams:
             self.closed(stream)
             self.close_later(stream.conn)
 
-    def close_later(self, conn: Any) -> None:
+    def close_later(self, conn: Conn) -> None:
         """Close the connection after `goodbye`, so that the peer has time to read what was sent last."""
         self._closing.set(conn, self._clock.now().mono + self._settings.goodbye)
 
