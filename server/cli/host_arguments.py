@@ -14,7 +14,7 @@ FILE_LIMIT = 8 << 20
 """Maximum bytes of a file with hosts: a hundred thousand long names."""
 SELECTOR_BYTES = 6_000
 """Maximum bytes of a selector in a URL."""
-_SET = re.compile(r"[a-z][a-z0-9-]{0,63}\Z")
+_SET = re.compile(r"[a-z][a-z0-9-]{0,63}(?=[\s,)]|\Z)")
 _NAME = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 
@@ -30,7 +30,7 @@ def targets(texts: Iterable[str], option: str = "--hosts") -> list[str]:
 
 
 def _is_set(name: str) -> bool:
-    """True if @name is a host set: it has the form of a set's name, and no file of this name exists."""
+    """True if the text after @ is a host set or begins a selector with one, and no file of this name exists."""
     return _SET.match(name) is not None and not Path(name).exists()
 
 

@@ -107,4 +107,4 @@ def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(
 def test_sampling_that_ends_early_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     run = Sampled(monkeypatch, error, [12.0])
     _sample(cast(Any, run), Turn(), 0.0, run.stop)
-    assert run.unfinished == [f"commands on one host beside the viewers: {error}"]
+    assert run.unfinished == [f"commands on one host during viewing: {error}"]

@@ -61,7 +61,7 @@ async def test_a_program_whose_own_interpreter_is_missing_says_so(shims: Any, tm
     file.write_text("#!/no/such/interpreter\n")
     file.chmod(0o755)
     text = failure(await shims.run(argv=[str(file)]))
-    assert text.startswith(f"interpreter: {file} is there, but what its first line")
+    assert text.startswith(f"interpreter: {file} exists, but the program named in its first line")
 
 
 @pytest.mark.parametrize("interpreter", ["no-such-interpreter -u", "/no/such"])

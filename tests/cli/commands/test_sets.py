@@ -70,3 +70,5 @@ def test_a_file_goes_before_a_set_of_its_name(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "web").write_text("db1\n")
     assert targets(["@web"]) == ["db1"]
     assert targets(["(@web)"]) == ["(@web)"]
+    for text in ("@web and not @canary", "@eu or db1", "@web\tand online", "@web,@db", "@eu)"):
+        assert targets([text]) == [text], "a selector that begins with a host set is not the name of a file"

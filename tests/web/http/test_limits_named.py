@@ -62,6 +62,11 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("limits.timeout_max", Limits(timeout_max=100), posts(retry={"attempts": 2, "backoff_max": 101})),
     ("limits.attempts", Limits(attempts=3), posts(retry={"attempts": 4})),
     ("limits.hosts_per_task", Limits(hosts_per_task=2), posts(targets=["all"])),
+    (
+        "limits.host_sets",
+        Limits(host_sets=0),
+        lambda world: world.post("/api/v1/sets", {"name": "web", "selector": "all"}),
+    ),
     ("limits.hosts_per_task", Limits(hosts_per_task=2), posts(concurrency=3)),
     ("limits.expression_chars", Limits(expressions=Bounds(chars=64)), posts(targets=["x" * 65])),
     ("limits.expression_chars", Limits(expressions=Bounds(chars=64)), gets(f"/api/v1/hosts?select={'x' * 65}")),
