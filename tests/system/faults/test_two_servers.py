@@ -128,7 +128,7 @@ def test_a_server_that_waits_for_the_lease_can_be_stopped(make_rig: Callable[...
     ports = ["--http-port", "0", "--agent-port", "0", "--enrol-port", "0"]
     command = [str(BIN / "clarion-server"), "run", "--init", "--data", str(first.folder / "other"), *ports, *sets]
     with (first.folder / "waiting.log").open("wb") as log, subprocess.Popen(command, stderr=log) as waiting:
-        until("it waits", lambda: "waiting for its lease" in (first.folder / "waiting.log").read_text())
+        until("it waits", lambda: "waiting_for_lease" in (first.folder / "waiting.log").read_text())
         waiting.terminate()
         assert waiting.wait(10) == 0
 
