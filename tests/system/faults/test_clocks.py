@@ -70,7 +70,7 @@ def test_clocks_that_are_set_end_nothing_early_and_nothing_late(
     ends = [
         line["at_ms"]
         for line in map(json.loads, (rig.folder / "node1.log").read_text().splitlines())
-        if line["event"] == "result"
+        if line["event"] == "command_ended"
     ]
     assert (
         len(

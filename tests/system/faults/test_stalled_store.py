@@ -56,7 +56,7 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     hold.unlink()
     until("all have ended", lambda: not rig.commands())
     agent_log = rig.folder / "node1.log"
-    until("as many results as it has credits for are sent", lambda: agent_log.read_text().count('"result"') == CREDITS)
+    until("as many results as it has credits for are sent", lambda: agent_log.read_text().count('"command_ended"') == CREDITS)
     created: list[httpx.Response] = []
     body = {"targets": ["all"], "command": f"while [ -e {gate} ]; do sleep 0.1; done"}
     many = [Thread(target=lambda: created.append(rig.api("POST", "/run", json=body))) for _ in range(2 * HIGH)]
@@ -64,7 +64,7 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
         thread.start()
     until("new work is refused", lambda: any(answer.status_code == 503 for answer in created))
     assert queued(rig) <= HIGH + 20, "the queue is bounded"
-    assert agent_log.read_text().count('"result"') == CREDITS, "what was not acknowledged gave no credit back"
+    assert agent_log.read_text().count('"command_ended"') == CREDITS, "what was not acknowledged gave no credit back"
     database.execute("ROLLBACK")
     database.close()
     for thread in many:
