@@ -37,6 +37,7 @@ async def restart(server: Peer, process: AgentProcess, boot_id: str | None = Non
     await process.start(boot_id)
 
 
+@pytest.mark.capability("E4")
 async def test_a_killed_agent_finds_its_command_again_and_brings_the_real_result(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
@@ -50,6 +51,7 @@ async def test_a_killed_agent_finds_its_command_again_and_brings_the_real_result
         assert (tmp_path / "starts").read_text() == "x\n"
 
 
+@pytest.mark.capability("K3")
 async def test_what_ended_while_the_agent_was_dead_is_reported(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
@@ -105,6 +107,7 @@ async def test_sigterm_leaves_commands_running_and_ends_at_once(tmp_path: Path) 
         assert (await server.result(command)).stdout.head == b"real\n"
 
 
+@pytest.mark.capability("K3")
 async def test_a_result_of_the_time_without_a_server_arrives_afterwards(tmp_path: Path) -> None:
     listening = bind("127.0.0.1", 0)
     port = listening.getsockname()[1]
@@ -155,6 +158,7 @@ async def test_a_journal_that_is_gone_takes_a_new_id_and_still_finds_what_runs(t
         assert (tmp_path / "starts").read_text() == "x\n"
 
 
+@pytest.mark.capability("Q12", "I1", "F3")
 @pytest.mark.parametrize("round", range(3))
 async def test_a_kill_at_any_moment_of_a_start_never_starts_twice(tmp_path: Path, round: int) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import trio
 
 from proto.messages import Decision, Outcome, Stage
@@ -54,6 +55,7 @@ async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         assert result.kill.reason == "timeout" and result.kill.tree_empty
 
 
+@pytest.mark.capability("C5")
 async def test_a_cancel_gets_through_while_all_slots_are_busy(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port, slots=2):
         assert (await server.welcomed(1)).slots == 2
@@ -122,6 +124,7 @@ async def test_messages_of_another_session_are_dropped(tmp_path: Path) -> None:
         assert server.kinds(foreign) == []
 
 
+@pytest.mark.capability("X1")
 async def test_the_policy_of_the_host_has_the_last_word(tmp_path: Path) -> None:
     rules = tmp_path / "policy.toml"
     rules.write_text("shell = false\n")

@@ -48,6 +48,7 @@ def test_without_a_directory_nothing_was_started(tmp_path: Path) -> None:
     assert found(Spool(tmp_path / "commands")) == NEVER
 
 
+@pytest.mark.capability("I7")
 @pytest.mark.parametrize("written", [True, False], ids=["asked for", "not yet written"])
 def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_same(
     tmp_path: Path, written: bool
@@ -61,6 +62,7 @@ def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_sam
         records.read_spec(directory)
 
 
+@pytest.mark.capability("F15")
 def test_it_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path / "commands")
     spool.make(KEY, ORDER)
@@ -106,6 +108,7 @@ def test_after_a_reboot_nothing_is_certain(tmp_path: Path) -> None:
     assert found(Spool(tmp_path / "commands"), boot_id="of before") == (Outcome.LOST, "rebooted")
 
 
+@pytest.mark.capability("F16")
 def test_a_damaged_journal_that_shows_an_intent_alone_is_no_proof(tmp_path: Path) -> None:
     whole = [intent(facts.boot_id()), Started(*KEY, 1, 2, facts.boot_id(), 1), Exit(*KEY, Report(Outcome.COMPLETED), 2)]
     state, _ = salvage(whole[:1])
@@ -182,6 +185,7 @@ def ended(pid: int) -> bool:
     return one is None or one.dead
 
 
+@pytest.mark.capability("I7", "F3")
 async def test_an_agent_killed_while_its_fork_server_hangs(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)

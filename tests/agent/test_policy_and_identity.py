@@ -27,6 +27,7 @@ def test_without_shell_only_argv_is_left(spec: Spec) -> None:
     assert Policy(shell=False).refusal(Spec(argv=["x"])) is None
 
 
+@pytest.mark.capability("X1")
 def test_users_that_are_not_listed_are_refused_also_the_agents_own() -> None:
     policy = Policy(run_as=["nobody"])
     for spec in (Spec(argv=["x"], run_as="daemon"), Spec(argv=["x"])):

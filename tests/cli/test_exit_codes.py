@@ -46,6 +46,7 @@ def test_a_task_that_claims_success_without_a_host_is_not_a_success() -> None:
     assert exit_code(task_json("completed", [])) == 70
 
 
+@pytest.mark.capability("S3")
 def test_a_task_that_claims_success_although_a_host_did_not_complete_is_not_a_success() -> None:
     assert exit_code(task_json("completed", [host_row(1), host_row(2, "lost")])) == 70
 
@@ -54,6 +55,7 @@ def test_a_status_that_this_client_does_not_know_is_not_a_success() -> None:
     assert exit_code(task_json("paused", [host_row(1)])) == 70
 
 
+@pytest.mark.capability("E5")
 @pytest.mark.parametrize("code", sorted(PROBLEMS))
 def test_every_error_of_the_catalogue_ends_with_its_own_exit_code(clarion: Clarion, fake: Fake, code: str) -> None:
     problem = PROBLEMS[code]

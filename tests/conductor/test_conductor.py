@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pytest
 import trio
 
 from server.conductor import Conductor
@@ -90,6 +91,7 @@ def make(limits: EngineLimits | None = None) -> tuple[Conductor, Queue, Seen]:
     return Conductor(Engine(limits), queue, seen, seen, Clock()), queue, seen
 
 
+@pytest.mark.capability("I3")
 async def test_nothing_is_sent_or_published_before_its_commit() -> None:
     door, queue, seen = make()
     door.submit(HostConnected("a", 1, "journal-1", 4))
@@ -113,6 +115,7 @@ async def test_a_deleted_task_is_dropped_from_the_display() -> None:
     assert seen.acts[-1] == Forgotten("t") and door.live_task("t") is None
 
 
+@pytest.mark.capability("C3", "M16")
 async def test_a_fan_out_continues_by_itself_and_waits_for_the_writer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -133,6 +136,7 @@ async def test_a_fan_out_continues_by_itself_and_waits_for_the_writer(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.capability("Q1")
 async def test_due_deadlines_are_handled(autojump_clock: trio.testing.MockClock) -> None:
     door, _queue, _ = make()
     async with trio.open_nursery() as nursery:

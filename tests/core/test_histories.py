@@ -35,6 +35,7 @@ def play(seeds: range) -> int:
     return steps
 
 
+@pytest.mark.capability("G1", "C7", "S3", "Q1", "Q3", "I2", "I4", "I6")
 @pytest.mark.timeout(900)
 def test_random_histories_break_no_rule() -> None:
     """The histories run in other processes: they use all cores, and measuring coverage does not slow them."""
@@ -48,6 +49,7 @@ def test_a_few_histories_run_in_this_process_for_coverage() -> None:
     assert play(range(SEED, SEED + 500)) > 0
 
 
+@pytest.mark.capability("S2", "I5")
 @pytest.mark.parametrize("seed", range(SEED, SEED + 300))
 def test_every_history_can_be_ended(seed: int) -> None:
     """After a cancel of everything, the agents' answers and enough time, nothing is open."""
@@ -74,6 +76,7 @@ def test_every_history_can_be_ended(seed: int) -> None:
     assert history.engine.next_deadline() is None or history.engine.state.grace.ticket
 
 
+@pytest.mark.capability("M18", "I4")
 @pytest.mark.parametrize("seed", range(SEED, SEED + 300))
 def test_statistics_equal_a_recount(seed: int) -> None:
     history = History(seed)

@@ -131,6 +131,7 @@ CASES: list[tuple[Callable[[Story], None], ExecutionStatus, str, str, ExecutionS
 ]
 
 
+@pytest.mark.capability("I5")
 @pytest.mark.parametrize(
     ("begin", "status", "deadline", "code", "end"), CASES, ids=[case[0].__name__ for case in CASES]
 )

@@ -60,6 +60,7 @@ def test_an_empty_stream_has_no_output() -> None:
     assert build_output(b"", b"", 0, b"") is None
 
 
+@pytest.mark.capability("I18")
 @pytest.mark.parametrize(
     ("head", "tail", "total", "digest", "words"),
     [
@@ -115,6 +116,7 @@ def test_renewed_deadlines_do_not_grow_the_heap() -> None:
     assert [item.name for item in deadlines.due(10_000)] == [str(n) for n in range(10)]
 
 
+@pytest.mark.capability("T4")
 @given(st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.integers(0, 50)))), st.integers(0, 60))
 def test_deadlines_equal_a_dictionary_sorted_by_time(steps: list[tuple[int, int | None]], now: int) -> None:
     deadlines: Deadlines[Item] = Deadlines()
@@ -135,6 +137,7 @@ def test_no_effects_are_false() -> None:
     assert not Effects()
 
 
+@pytest.mark.capability("Z3", "S4")
 def test_a_task_is_partial_if_only_some_hosts_completed() -> None:
     made = task("t", ("a", "b"))
     assert not made.partial

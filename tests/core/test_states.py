@@ -40,6 +40,7 @@ def test_a_task_takes_the_steps_of_its_table_and_no_others(status: TaskStatus, s
         assert (caught.value.subject, caught.value.status, caught.value.step) == ("task x", status, step)
 
 
+@pytest.mark.capability("S5", "I2")
 def test_no_step_leads_out_of_a_final_status() -> None:
     assert not [old for old, _ in EXECUTION_STEPS if old.final]
     assert not [old for old, _ in TASK_STEPS if old.final]
@@ -51,10 +52,12 @@ def test_from_every_open_status_a_final_one_can_be_reached() -> None:
             assert any(new.final for (old, _), new in EXECUTION_STEPS.items() if old is status)
 
 
+@pytest.mark.capability("I7")
 def test_no_step_leads_from_running_to_not_started() -> None:
     assert (ExecutionStatus.RUNNING, ExecutionStep.REFUSE) not in EXECUTION_STEPS
 
 
+@pytest.mark.capability("Z1")
 def test_both_spellings_of_canceled_are_read_and_one_is_written() -> None:
     assert task_status("cancelled") is task_status("CANCELED") is TaskStatus.CANCELED
     assert execution_status("cancelled") is execution_status("canceled") is ExecutionStatus.CANCELED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Ack, Welcome
 from server.core.model import Host
 from server.fleet.registry import Registry
@@ -63,6 +65,7 @@ def test_the_roster_is_sorted_by_name() -> None:
     assert [(p.host.hostname, p.since) for p in made.roster()] == [("a", None), ("b", 77), ("c", None)]
 
 
+@pytest.mark.capability("Z9", "I14")
 def test_the_newest_session_wins_and_the_old_one_cannot_evict_it() -> None:
     made = registry(("1", "web"))
     old = made.attach("1", "a", 1, STIRRED.append)
@@ -73,6 +76,7 @@ def test_the_newest_session_wins_and_the_old_one_cannot_evict_it() -> None:
     assert made.detach(new) and made.sessions() == []
 
 
+@pytest.mark.capability("C4")
 def test_messages_reach_only_their_session() -> None:
     made = registry(("1", "web"))
     old = made.attach("1", "a", 1, STIRRED.append)
@@ -84,6 +88,7 @@ def test_messages_reach_only_their_session() -> None:
     assert new.take() == [Welcome("1", new.number)]
 
 
+@pytest.mark.capability("M22", "I9", "I15")
 def test_a_host_that_does_not_read_is_disconnected() -> None:
     made = registry(("1", "web"), messages=2)
     session = made.attach("1", "a", 1, STIRRED.append)

@@ -1,14 +1,16 @@
-"""docs/capabilities.md lists everything that was asked for, and what it calls done lives somewhere and is proven by
-tests and make targets."""
+"""docs/capabilities.md lists everything that was asked for. A row that is done names a place in the source, and a test
+is marked with its id."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.house.proofs import CODE, NOTHING, ROOT, missing_proofs, table_rows
+from docs.drawing.proofs import marked, read, uses
+from tests.house.proofs import CODE, NOTHING, ROOT, table_rows, unknown_targets
 
 LAST = {
     "Z": 12,
@@ -51,5 +53,16 @@ def test_a_capability_is_what_the_list_says(row: list[str]) -> None:
         return
     places = CODE.findall(where)
     assert places and [path for path in places if not (ROOT / path).exists()] == []
-    assert missing_proofs(proofs) == []
-    assert any(one.startswith("tests/") for one in CODE.findall(proofs)), "make test runs no other make target"
+    assert unknown_targets(proofs) == []
+    assert marked().get(row[0]), f'no test has the mark pytest.mark.capability("{row[0]}")'
+
+
+def test_every_mark_names_a_row() -> None:
+    known = {row[0] for row in (*ROWS, *table_rows("design/guarantees.md", r"[IF]\d+"))}
+    assert {name: marked()[name] for name in sorted(set(marked()) - known)} == {}
+
+
+def test_every_mark_stands_where_it_is_read(files: list[Path]) -> None:
+    tests = [file for file in files if file.parts[0] == "tests" and file.suffix == ".py"]
+    unread = {str(file): [one.lineno for one in uses(file)] for file in tests if len(uses(file)) != read(file)}
+    assert unread == {}, "put the mark with its ids as texts on a test function, a method or a class"

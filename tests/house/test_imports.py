@@ -149,6 +149,7 @@ def test_every_module_is_in_a_room(modules: dict[str, tuple[Path, ast.Module]]) 
     assert not roomless, "say in ROOMS what they may import"
 
 
+@pytest.mark.capability("C12")
 def test_imports_follow_the_arrows(modules: dict[str, tuple[Path, ast.Module]]) -> None:
     wrong = [
         f"{path}:{line}: {room_of(module)} must not import {name}"

@@ -27,6 +27,7 @@ def report(scale: float, pure: bool = False) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.capability("Q9")
 def test_every_figure_is_told_of_both_with_its_ratio_and_rounds_by_their_median() -> None:
     found = {
         one["what"]: (one["compiled"], one["pure"], one["pure_to_compiled"])

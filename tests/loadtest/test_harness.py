@@ -34,6 +34,7 @@ def harness(*arguments: str, within: float = 110) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.capability("Q7", "Q8", "Q9")
 def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
     report = tmp_path / "out/report.json"
     quick = [
@@ -239,6 +240,7 @@ def result_of(run: Run, command: str) -> tuple[dict[str, Any], tuple[int, int, i
     return task, (found.lost, found.doubled, found.wrong)
 
 
+@pytest.mark.capability("Q8")
 def test_hosts_that_lie_are_found_out(tmp_path: Path) -> None:
     with started(tmp_path, 10) as run:
         assert result_of(run, "echo {host}")[1] == (0, 0, 0)

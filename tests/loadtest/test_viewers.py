@@ -19,6 +19,7 @@ from loadtest.verify import Findings
 from tests.loadtest.test_harness import harness
 
 
+@pytest.mark.capability("G2")
 @pytest.mark.system
 def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_than_promised(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

@@ -28,6 +28,7 @@ def code(verdict: Admit | Refuse) -> str:
     return "confirms" if verdict.confirms else "ahead" if verdict.ahead else "yes"
 
 
+@pytest.mark.capability("I11")
 @pytest.mark.parametrize(
     ("identity", "record", "expected"),
     [
@@ -58,6 +59,7 @@ def test_a_certificate_is_judged_by_what_is_known_of_its_host(
     assert code(decide_admission(identity, record, CLAIM, ALONE, NOW, LIMITS)) == expected
 
 
+@pytest.mark.capability("I14")
 @pytest.mark.parametrize(
     ("live", "expected"),
     [

@@ -80,6 +80,7 @@ def test_the_standard_library_ends_in_the_same_place_once(stream: io.TextIOWrapp
     assert (line["event"], line["logger"], line["level"]) == ("x is 5", "server.web.http", "warning")
 
 
+@pytest.mark.capability("N7")
 def test_an_exception_is_in_the_line_with_its_traceback(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     for log in (structlog.get_logger(), logging.getLogger("std")):
@@ -107,6 +108,7 @@ async def test_context_reaches_the_tasks_started_within(stream: io.TextIOWrapper
     assert written(stream)[0]["request_id"] == "r1"
 
 
+@pytest.mark.capability("X9", "I19")
 @pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize(
     "fields",
@@ -139,6 +141,7 @@ def test_no_secret_is_written_wherever_it_hides(
     assert not [word for word in ("plain", SECRET, "cGxhaW5wbGFpbg") if word in text]
 
 
+@pytest.mark.capability("X9")
 def test_a_token_in_the_message_itself_keeps_only_its_id(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     structlog.get_logger().info(f"unknown token {TOKEN}")

@@ -40,6 +40,7 @@ def test_without_anything_every_value_is_its_default() -> None:
     assert loaded.sources == dict.fromkeys(rows(), "default")
 
 
+@pytest.mark.capability("D10")
 def test_a_flag_goes_before_the_environment_that_before_the_file_and_that_before_the_default() -> None:
     config = file("[http]\nport = 1\nmax_body = 5000001\nwait_max = 7\n")
     environ = {"CLARION_HTTP_PORT": "2", "CLARION_HTTP_MAX_BODY": "5000000"}
@@ -75,6 +76,7 @@ def test_the_file_is_found_in_the_data_directory_or_where_the_variable_says() ->
     assert load(environ={}, flags=[Flag("--data", "data", "nowhere")]).settings.log.level == "info"
 
 
+@pytest.mark.capability("D12")
 def test_all_errors_are_reported_at_once() -> None:
     config = file("[http]\nprot = 1\nport = 'x'\n[wirter]\nmax_rows = 1\n[store]\nkind = 'oracle'\n")
     found = faults(
@@ -163,6 +165,7 @@ def test_variables_of_other_programs_are_ignored() -> None:
     assert load(environ=environ).settings == Settings()
 
 
+@pytest.mark.capability("D12")
 @pytest.mark.parametrize(
     "variable", ["CLARION_HTPP_PORT", "CLARION_LIMITS_FOO", "CLARION_DTAA", "CLARION_STORE_PASSWORD"]
 )

@@ -16,6 +16,7 @@ from server.store.sqlite.store import SqliteStore
 from tests.store.make import create, hosts, moved
 
 
+@pytest.mark.capability("I1", "F14")
 def test_every_open_execution_is_given_up_and_what_had_ended_stays(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     running, pending, ended = create(hosts(4)), create(hosts(2)), create(hosts(1))

@@ -71,6 +71,7 @@ class World:
 
 
 class HistoryConformance:
+    @pytest.mark.capability("Q6", "V6", "I4")
     @pytest.mark.parametrize("seed", range(12))
     async def test_after_any_history_with_replays_the_store_is_what_the_world_is(
         self, store: AnyStore, seed: int

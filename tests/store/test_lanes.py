@@ -3,6 +3,7 @@ taken."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def must_follow(later: Unit, earlier: Unit) -> bool:
     return later.order.behind is None or earlier.order.barrier or not earlier.order.holds.isdisjoint(later.order.behind)
 
 
+@pytest.mark.capability("O9")
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.one_of(UNITS, TAKE), max_size=60), st.integers(0, 5))
 def test_units_that_have_to_do_with_each_other_keep_their_order_and_none_is_lost(

@@ -36,6 +36,7 @@ def make(store: FakeStore) -> Make:
     return lambda **settings: Writer(store, clock=TrioClock(), entropy=half, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.capability("O2", "I3")
 async def test_a_callback_runs_after_its_commit_and_in_order(
     store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
 ) -> None:
@@ -107,6 +108,7 @@ async def test_trickling_units_cost_at_most_two_commits_per_linger(
     assert len(store.written) <= 2 * lingers + 2
 
 
+@pytest.mark.capability("O2")
 async def test_a_full_batch_does_not_linger(
     store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
 ) -> None:
@@ -151,6 +153,7 @@ async def test_an_empty_commit_waits_for_everything_before_it_and_for_nothing_el
     await writer.aclose()
 
 
+@pytest.mark.capability("Q13")
 async def test_while_the_database_is_away_nothing_is_lost_or_reordered(
     store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,10 +21,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
 
 
+@pytest.mark.capability("V7")
 def test_a_client_generated_with_the_read_only_token_runs_a_task(here: Site, tmp_path: Path) -> None:
     assert client.run_task(here, client.generate(here, tmp_path)) == client.WANTED
 
 
+@pytest.mark.capability("D14", "N3")
 def test_promtool_finds_nothing_in_the_metrics(here: Site) -> None:
     tool = promtool.find()
     if tool is None:
@@ -33,6 +35,7 @@ def test_promtool_finds_nothing_in_the_metrics(here: Site) -> None:
     assert promtool.check(tool, here.read("/metrics")) == ""
 
 
+@pytest.mark.capability("V7")
 def test_a_fuzzer_finds_nothing(here: Site) -> None:
     prepare(here)
     code, said = fuzz(here, 3, 1, ["--phases", "examples,fuzzing", "--include-path-regex", ROUTES], quiet=True)

@@ -99,6 +99,7 @@ class ForeignAgent(threading.Thread):
             )
 
 
+@pytest.mark.capability("Z12", "P1", "P2", "F22")
 def test_a_foreign_agent_runs_a_command(make_rig: Any, pb: tuple[Any, Any]) -> None:
     rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.heartbeat_timeout=1")
     rig.start_server()
@@ -159,6 +160,7 @@ class LaterOut(queue.Queue[Any]):
                 self._extend(value)
 
 
+@pytest.mark.capability("F22")
 def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[Any, Any]) -> None:
     rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.heartbeat_timeout=1")
     rig.start_server()
@@ -191,6 +193,7 @@ def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, An
     assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED and "join_refused" in caught.value.details()
 
 
+@pytest.mark.capability("Q2", "I15")
 def test_a_message_that_is_too_large_is_refused_before_it_is_read(rig: Rig, pb: tuple[Any, Any]) -> None:
     messages, stubs = pb
     token = (rig.data / "join.token").read_text().strip()

@@ -7,6 +7,8 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.system.rig import BIN, Rig, until
 
 
@@ -15,6 +17,7 @@ def connected(rig: Rig) -> int:
     return found
 
 
+@pytest.mark.capability("X4", "I11")
 def test_a_host_joins_runs_a_command_is_revoked_at_once_and_stays_out_over_a_restart(rig: Rig) -> None:
     made = rig.clarion("join-token", "create", "--ttl", "10m", "--label", "env=prod")
     assert made.returncode == 0 and made.stdout.startswith("jt_") and "--ca-pin" in made.stderr
@@ -68,6 +71,7 @@ def test_a_host_joins_runs_a_command_is_revoked_at_once_and_stays_out_over_a_res
     assert [one["host_id"] for one in rig.json("GET", "/hosts")["items"]] == [host["host_id"]], "it is the same host"
 
 
+@pytest.mark.capability("X5", "I14", "F18")
 def test_a_copied_state_directory_on_the_same_machine_gets_both_locked_out(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.start_server()

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.system.rig import Rig, descriptors, processes_with, until, zombies_of
 
 AGENTS, ROUNDS = 20, 10
@@ -47,6 +49,7 @@ KINDS = {
 }
 
 
+@pytest.mark.capability("Z9", "M5", "P5", "H6", "E2", "R3", "Q5", "Q7", "O1", "I17", "F20")
 def test_every_row_ends_right_and_nothing_is_left_behind(rig: Rig) -> None:
     names = [f"node{n:02}" for n in range(AGENTS)]
     rig.start_agents(*names)

@@ -27,6 +27,7 @@ def settings(database: MariaDB, folder: Path, *more: str, password: str = PASSWO
     return ["store.kind=mysql", *ours, *more]
 
 
+@pytest.mark.capability("C11")
 def test_commands_run_on_mariadb_and_survive_a_killed_server(
     make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_commands_run_on_mariadb_and_survive_a_killed_server(
     assert rig.server.terminate(within=10) == 0
 
 
+@pytest.mark.capability("Q13", "F11")
 def test_hosts_keep_results_while_the_database_is_down(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     with running() as database:
         rig = make_rig(*settings(database, tmp_path, "http.write_timeout=2"))

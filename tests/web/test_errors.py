@@ -335,6 +335,7 @@ CASES: dict[str, Case] = {
 }
 
 
+@pytest.mark.capability("E5")
 def test_every_code_has_a_request_that_raises_it() -> None:
     assert set(CASES) == set(PROBLEMS) - NOT_HTTP
 
@@ -353,6 +354,7 @@ async def test_code(world: World, code: str) -> None:
     assert "Traceback" not in answer.data.decode()
 
 
+@pytest.mark.capability("N7")
 async def test_an_unexpected_failure_is_logged_with_its_request_id_and_hidden_from_the_client(world: World) -> None:
     with structlog.testing.capture_logs() as lines:
         answer = await internal(world)

@@ -70,6 +70,7 @@ def of_cursors(one: Any) -> bool:
     return isinstance(one, list) and len(one) <= 200 + 2 and all(isinstance(each, weakref.ref) for each in one)
 
 
+@pytest.mark.capability("Q10", "F23")
 async def test_nothing_is_kept_of_a_finished_task(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def value(world: World, name: str, **labels: str) -> float:
     )
 
 
+@pytest.mark.capability("N3")
 async def test_known_and_offline_hosts_follow_connections(world: World) -> None:
     def hosts() -> tuple[float, float]:
         return value(world, "clarion_hosts_known"), value(world, "clarion_hosts_offline")
@@ -51,6 +52,7 @@ async def test_known_and_offline_hosts_follow_connections(world: World) -> None:
     assert hosts() == (3, 0)
 
 
+@pytest.mark.capability("N2")
 async def test_the_age_of_the_oldest_waiting_execution(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "clarion_oldest_waiting_execution_age_seconds"
     assert value(world, name) == 0
@@ -64,6 +66,7 @@ async def test_the_age_of_the_oldest_waiting_execution(world: World, monkeypatch
     assert value(world, name) == 0
 
 
+@pytest.mark.capability("N2")
 async def test_a_delivery_is_counted_when_the_agent_confirms_it(world: World) -> None:
     task = await world.run("web-1", "web-2")
     await world.conductor.committed()
@@ -75,6 +78,7 @@ async def test_a_delivery_is_counted_when_the_agent_confirms_it(world: World) ->
     assert 0 < value(world, "clarion_delivery_duration_seconds_sum") < 60
 
 
+@pytest.mark.capability("N2")
 async def test_long_polls_and_streams_do_not_count_as_slow_requests(world: World) -> None:
     task = await world.run("web-1")
     path, template = f"/api/v1/tasks/{task['task_id']}", "/api/v1/tasks/<task_id>"
@@ -117,6 +121,7 @@ def of(**sizes: int) -> dict[str, set[str]]:
     return {version: {f"{version} {number}" for number in range(size)} for version, size in sizes.items()}
 
 
+@pytest.mark.capability("N3")
 def test_versions_of_agents_are_counted_and_bounded() -> None:
     assert agents(of(a=3, b=1)) == {"a": 3, "b": 1}
     assert agents(of(a=3) | {"": {"x", "y"}}) == {"a": 3, "none": 2}

@@ -17,6 +17,7 @@ from server.store.base import StoreUnavailable
 from tests.web.world import World
 
 
+@pytest.mark.capability("D13")
 async def test_live_needs_no_token_and_ready_follows_the_phase(world: World) -> None:
     assert (await world.get("/health/live", token=False)).json == {"status": "alive", "version": "0.0.test"}
     assert (await world.get("/health/ready")).json == {"status": "ready"}
@@ -30,6 +31,7 @@ async def test_live_needs_no_token_and_ready_follows_the_phase(world: World) -> 
     assert (await world.get("/health/live", token=False)).status == 200
 
 
+@pytest.mark.capability("D13", "N11")
 async def test_deep_health_times_the_database_and_turns_red_with_any_part(world: World) -> None:
     good = await world.get("/health/deep")
     assert good.status == 200 and good.json["ok"] is True
@@ -71,6 +73,7 @@ async def test_a_database_that_hangs_does_not_hang_the_check(autojump_clock: tri
     assert not ok and "no answer" in str(checks["store"]["error"])
 
 
+@pytest.mark.capability("N4")
 async def test_loop_lag_is_measured(mock_clock: trio.testing.MockClock) -> None:
     health = Health(None, lambda: (0, False, True), Metrics())  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
@@ -85,6 +88,7 @@ async def test_loop_lag_is_measured(mock_clock: trio.testing.MockClock) -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.capability("D14", "N1", "N2", "N3", "N4")
 async def test_metrics_are_exposed_with_units_and_nothing_is_labelled_by_host_or_task(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1")

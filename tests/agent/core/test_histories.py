@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -362,7 +363,7 @@ class World(RuleBasedStateMachine):
         assert self.engine.running == 0 and self.engine.spool_bytes == 0
 
 
-TestHistories = World.TestCase
+TestHistories = pytest.mark.capability("G1", "K5", "I1", "I7", "I9")(World.TestCase)
 TestHistories.settings = settings(
     max_examples=150,
     stateful_step_count=60,

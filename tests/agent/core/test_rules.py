@@ -53,6 +53,7 @@ def test_a_start_that_the_journal_made_late_is_expired_and_never_made_up_for() -
     assert KEY in rig.engine.state.tombstones
 
 
+@pytest.mark.capability("R5")
 def test_a_spool_that_is_full_refuses_and_frees_with_the_ack() -> None:
     rig = Rig(EngineConfig(spool_bytes=100))
     rig.tell(dispatch(size=90))

@@ -121,6 +121,7 @@ def gaps(host: Host) -> list[float]:
     return [after - before for before, after in zip([0.0, *host.times], host.times, strict=False)]
 
 
+@pytest.mark.capability("X5")
 @pytest.mark.parametrize("whose", ["agent", "server"])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(
@@ -135,6 +136,7 @@ async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(
         assert all((SHARE - JITTER) * 86_400 <= gap <= (SHARE + JITTER) * 86_400 + LOOK_EVERY for gap in gaps(host))
 
 
+@pytest.mark.capability("F17")
 @pytest.mark.parametrize("whose", ["agent", "server"])
 async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(
     tmp_path: Path, whose: str, autojump_clock: trio.testing.MockClock

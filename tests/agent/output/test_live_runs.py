@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from proto.limits import OUTPUT_OVERHEAD, OUTPUT_PIECE
@@ -34,6 +35,7 @@ async def watch(server: Peer, command: str, *, credit: int = MIB, **more: Any) -
         await server.send(CommandMessage(credit=Credit(output_bytes=credit)))
 
 
+@pytest.mark.capability("G2")
 async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order_before_the_result(
     tmp_path: Path,
 ) -> None:
@@ -66,6 +68,7 @@ async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order
         assert server.all("output", unwatched) == []
 
 
+@pytest.mark.capability("O10")
 async def test_no_byte_beyond_the_credit_and_none_when_nobody_looks_any_more(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from proto.messages import CommandContent, Outcome, ResultAck
 from tests.agent.peer import Peer, new_id, peer
 from tests.agent.process import TOKEN, agent
@@ -26,6 +28,7 @@ async def say(server: Peer, data: bytes) -> None:
     await server._stream.send(data)
 
 
+@pytest.mark.capability("F22")
 async def test_fields_and_messages_of_a_later_server_are_passed_over(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)

@@ -170,6 +170,7 @@ def content(session: int, seq: int = 1, **more: Any) -> CommandContent:
     return CommandContent(command_id=COMMAND, attempt=1, seq=seq, session=session, argv=["true"], **more)
 
 
+@pytest.mark.capability("K2", "K6")
 async def test_a_server_that_refuses_is_dialled_at_random_times_within_a_doubling_limit(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
@@ -196,6 +197,7 @@ async def test_a_lasting_session_starts_the_backoff_anew(autojump_clock: MockClo
     assert connection.closed_at is not None and again.at - connection.closed_at <= 1.0
 
 
+@pytest.mark.capability("K2")
 async def test_a_session_that_ends_at_once_does_not_start_the_backoff_anew(autojump_clock: MockClock, rig: Rig) -> None:
     pauses = []
     for _ in range(12):
@@ -227,6 +229,7 @@ async def test_the_servers_heartbeat_is_answered_with_its_number(autojump_clock:
     assert (beat.beat, beat.answer, beat.running) == (41, True, 0)
 
 
+@pytest.mark.capability("F8")
 async def test_a_silent_server_is_left_after_the_limit_and_not_before(autojump_clock: MockClock, rig: Rig) -> None:
     connection = await rig.dialled()
     await connection.welcome(heartbeat_interval_ms=10_000, silence_limit_ms=30_000)

@@ -69,6 +69,7 @@ async def test_space_that_comes_back_in_time_loses_nothing(shims: Any, disk: Pat
     assert (ended.exit.exit_code, ended.stdout) == (3, DATA)
 
 
+@pytest.mark.capability("F15")
 async def test_on_a_disk_that_stays_full_the_result_is_true_and_says_what_is_missing(
     shims: Any, disk: Path, wait_until: Any
 ) -> None:

@@ -43,6 +43,7 @@ async def test_it_is_single_threaded_with_a_session_of_its_own(shims: Any) -> No
     assert os.getsid(shims.forks.pid) == shims.forks.pid
 
 
+@pytest.mark.capability("R3")
 async def test_two_hundred_commands_leak_no_descriptor_and_no_zombie(shims: Any, wait_until: Any) -> None:
     await shims.run(argv=["true"])
     fds = os.listdir(f"/proc/{shims.forks.pid}/fd")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.shim.keep import Keeper
 
 
+@pytest.mark.capability("I18")
 @settings(deadline=None)
 @given(chunks=st.lists(st.binary(max_size=40), max_size=30), head=st.integers(0, 50), tail=st.integers(0, 50))
 def test_any_chunking_gives_the_same_head_tail_count_and_hash(chunks: list[bytes], head: int, tail: int) -> None:
@@ -24,6 +26,7 @@ def test_any_chunking_gives_the_same_head_tail_count_and_hash(chunks: list[bytes
     assert keeper.sha256 == sha256(whole).hexdigest()
 
 
+@pytest.mark.capability("O8")
 @settings(deadline=None)
 @given(length=st.integers(0, 20_000), piece=st.integers(20, 5_000), head=st.integers(0, 700), tail=st.integers(0, 700))
 def test_long_streams_are_kept_in_bounded_memory(length: int, piece: int, head: int, tail: int) -> None:

@@ -36,6 +36,7 @@ async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
     assert (intent.reason, intent.at_ms <= ended.exit.kill.term_at_ms) == ("timeout", True)
 
 
+@pytest.mark.capability("H6", "E3", "I17")
 async def test_one_that_ignores_term_is_killed_with_its_children_after_the_grace(both: Any) -> None:
     ended = await both.run(
         command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait",
@@ -61,6 +62,7 @@ async def test_children_that_outlive_the_main_process_get_the_grace_too(both: An
     assert ended.exit.kill.kill_at_ms is None
 
 
+@pytest.mark.capability("T2", "I17", "F20")
 async def test_a_child_with_its_own_session_does_not_get_away(both: Any) -> None:
     gone((await both.run(command=f"setsid {both.sleep} & setsid -f {both.sleep}; wait", timeout_ms=300)).exit)
 
@@ -76,6 +78,7 @@ os.execve("/bin/sleep", ["sleep", sys.argv[1]], {})
 """
 
 
+@pytest.mark.capability("T2", "I17", "F20")
 async def test_a_double_forked_daemon_without_environment_does_not_get_away(both: Any) -> None:
     gone((await both.run(argv=["python3", "-c", DAEMON, f"77777.{both.token}"], timeout_ms=600, grace_ms=100)).exit)
 
@@ -98,6 +101,7 @@ async def test_stopped_processes_are_ended(both: Any) -> None:
     assert final.kill.kill_at_ms is None
 
 
+@pytest.mark.capability("F20")
 async def test_stopped_processes_that_ignore_term_are_killed(both: Any) -> None:
     final = (
         await both.run(
@@ -122,6 +126,7 @@ while True:
 """
 
 
+@pytest.mark.capability("F20")
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="as the tests' own user the limit would count all of that user's processes"
 )
@@ -181,6 +186,7 @@ async def test_one_that_was_ending_by_itself_is_no_leftover(both: Any) -> None:
         assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
 
 
+@pytest.mark.capability("T1")
 async def test_the_timeout_counts_from_the_start_of_the_program(both: Any) -> None:
     started = time.monotonic()
     final = (await both.run(command=f"exec {both.sleep}", timeout_ms=500)).exit

@@ -26,6 +26,7 @@ def peak_kilobytes(pid: int) -> int:
     return max([0, *(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))])
 
 
+@pytest.mark.capability("I18")
 async def test_all_bytes_come_through_exactly(shims: Any) -> None:
     data = bytes(range(256)) * 50 + b"\xff\xfe\x00\x1b[31mred\x1b[0m\r\nno newline at the end"
     ended = await shims.run(command="tee /dev/stderr", stdin=data)
@@ -57,6 +58,7 @@ async def test_the_head_can_be_followed_while_the_command_runs(shims: Any, wait_
     await shims.end(directory, ref)
 
 
+@pytest.mark.capability("O8", "F19")
 async def test_a_gigabyte_passes_in_constant_memory(shims: Any) -> None:
     size = 1_000_000_000
     started = time.monotonic()
@@ -73,6 +75,7 @@ async def test_a_gigabyte_passes_in_constant_memory(shims: Any) -> None:
     assert 0 < peak < 60_000
 
 
+@pytest.mark.capability("O10")
 async def test_more_output_than_allowed_ends_the_command(both: Any) -> None:
     ended = await both.run(command=f"{both.sleep} & yes", max_output=100_000)
     final = ended.exit
@@ -138,6 +141,7 @@ def test_what_could_not_start_wrote_nothing() -> None:
     assert report.ending(spec, None, 3 << 8, "", 2).exit_code == 3
 
 
+@pytest.mark.capability("F20")
 async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: Any) -> None:
     started = linux.boottime_ns()
     ended = await both.run(command=f"{both.sleep} & echo hi", drain_ms=300)
@@ -158,6 +162,7 @@ async def test_what_a_child_still_says_while_the_pipes_are_drained_is_kept(shims
     assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
 
 
+@pytest.mark.capability("F19")
 async def test_a_million_lines_on_both_streams_are_counted(shims: Any) -> None:
     ended = await shims.run(command="seq 500000 & seq 500000 >&2; wait")
     expected = sum(len(str(number)) + 1 for number in range(1, 500_001))

@@ -6,6 +6,8 @@ import json
 from hashlib import sha256
 from typing import Any
 
+import pytest
+
 SHOW = ["python3", "-c", "import json,os,sys; print(json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]))"]
 
 
@@ -27,17 +29,20 @@ async def test_a_program_that_succeeds_is_completed_and_its_output_is_kept(shims
     assert 0 < final.duration_us < 60_000_000
 
 
+@pytest.mark.capability("H5")
 async def test_another_exit_code_fails_and_is_reported(shims: Any) -> None:
     final = (await shims.run(command="exit 3")).exit
     assert (final.outcome, final.exit_code, final.signal, final.error_code) == ("failed", 3, None, "exit_nonzero")
     assert "3" in final.error_message
 
 
+@pytest.mark.capability("H4")
 async def test_the_success_codes_decide_what_completed_means(shims: Any) -> None:
     assert (await shims.run(command="exit 3", success_codes=[0, 3])).exit.outcome == "completed"
     assert (await shims.run(command="exit 0", success_codes=[3])).exit.error_code == "exit_nonzero"
 
 
+@pytest.mark.capability("H5")
 async def test_a_signal_that_we_did_not_send_is_named(shims: Any) -> None:
     final = (await shims.run(command="kill -SEGV $$")).exit
     assert (final.outcome, final.exit_code, final.signal, final.error_code) == ("failed", None, 11, "signaled")
@@ -100,6 +105,7 @@ async def test_no_descriptor_signal_or_terminal_of_ours_is_inherited(shims: Any)
     assert terminal == "0"
 
 
+@pytest.mark.capability("P4")
 async def test_usage_is_that_of_the_command(shims: Any) -> None:
     code = "x = bytearray(60_000_000)\nimport time\nwhile time.process_time() < 0.3: pass"
     usage = (await shims.run(argv=["python3", "-c", code])).exit.usage

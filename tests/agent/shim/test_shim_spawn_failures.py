@@ -25,6 +25,7 @@ def failure(ended: Any) -> str:
     return str(final.error_message)
 
 
+@pytest.mark.capability("H5")
 async def test_a_missing_program_is_named(shims: Any) -> None:
     assert failure(await shims.run(argv=["no-such-program"])).startswith(
         "program: there is no 'no-such-program' in PATH (/usr/local/sbin"

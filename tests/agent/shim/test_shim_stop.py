@@ -15,6 +15,7 @@ from agent.shim.client import request_stop
 from agent.shim.system import linux
 
 
+@pytest.mark.capability("H7")
 async def test_a_command_canceled_while_it_runs_is_ended(both: Any, wait_until: Any) -> None:
     directory, ref = await both.start(command=f"echo on; {both.sleep} & {both.sleep}")
     await wait_until(
@@ -114,6 +115,7 @@ async def test_a_request_during_the_drain_ends_the_drain_but_not_the_result(shim
     assert linux.boottime_ns() - started < 30_000_000_000
 
 
+@pytest.mark.capability("F21")
 async def test_exit_and_cancel_at_the_same_instant_never_contradict(shims: Any) -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)

@@ -55,6 +55,7 @@ def test_an_undamaged_journal_keeps_its_id_and_says_the_same(tmp_path: Path) -> 
     assert scan(WHOLE, CAPACITY).records == RECORDS
 
 
+@pytest.mark.capability("I1", "F16")
 @pytest.mark.parametrize("cut", range(LAST_THREE, END))
 def test_a_file_cut_at_any_byte_of_its_last_three_records_gets_a_new_id(tmp_path: Path, cut: int) -> None:
     journal_id, ids, warnings = reopen(tmp_path / "journal", WHOLE[:cut])
@@ -74,6 +75,7 @@ def test_a_write_torn_at_any_byte_leaves_what_came_before(tmp_path: Path, cut: i
     assert ids >= ids_before(cut)
 
 
+@pytest.mark.capability("F16")
 @pytest.mark.parametrize("byte", range(LAST_THREE, END))
 @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
 def test_a_flipped_byte_costs_one_record_and_the_id_of_the_journal(tmp_path: Path, byte: int, mask: int) -> None:

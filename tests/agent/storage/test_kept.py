@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+import pytest
+
 from agent.core.journal import Acked, Exit, Intent, Low, Record, Started, Tombstone
 from agent.core.model import Key, Outcome, Report
 from agent.core.state import Limits, State
@@ -35,6 +37,7 @@ def kept(state: State) -> tuple[int, ...]:
     )
 
 
+@pytest.mark.capability("Q10", "F23")
 def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -> None:
     state, seen = State(LIMITS), []
     for number in range(1, 10_241):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Cancel, Dispatch, SaveSeq
 from server.core.events import (
     HostConnected,
@@ -15,6 +17,7 @@ from server.core.limits import EngineLimits
 from tests.core.story import JOURNAL, E, Story, kinds
 
 
+@pytest.mark.capability("H1", "R5", "O10")
 def test_a_host_runs_no_more_executions_than_it_has_slots() -> None:
     story = Story()
     story.connect("a", slots=2)
@@ -33,6 +36,7 @@ def test_a_task_keeps_its_own_concurrency_limit() -> None:
     assert len(kinds(story.result("a"), Dispatch)) == 1
 
 
+@pytest.mark.capability("O9")
 def test_the_global_limit_holds_and_each_result_frees_a_place() -> None:
     story = Story(EngineLimits(in_flight=1))
     story.connect("a", "b")
@@ -42,6 +46,7 @@ def test_the_global_limit_holds_and_each_result_frees_a_place() -> None:
     assert story.row("b").status is E.DISPATCHED
 
 
+@pytest.mark.capability("C3", "O9")
 def test_a_large_fan_out_is_sliced_and_a_small_task_overtakes_it() -> None:
     hosts = [f"h{n:03}" for n in range(100)]
     story = Story(EngineLimits(slice=10))
@@ -84,6 +89,7 @@ def test_an_agent_that_has_seen_higher_numbers_raises_the_next_number() -> None:
     assert story.row("a").seq == 501
 
 
+@pytest.mark.capability("O9")
 def test_a_small_task_shares_no_transaction_with_a_slice_of_a_large_one() -> None:
     hosts = [f"h{n:03}" for n in range(40)]
     story = Story(EngineLimits(slice=10, small_task=2))
@@ -114,6 +120,7 @@ def test_a_freed_slot_serves_a_small_task_at_once_and_a_large_one_with_the_next_
     assert [act.command.command_id for act in kinds(story.result("a", number=2), Dispatch)] == ["c3"]  # type: ignore[union-attr]
 
 
+@pytest.mark.capability("O9")
 def test_large_tasks_leave_capacity_for_small_ones() -> None:
     hosts = [f"h{n:03}" for n in range(60)]
     story = Story(EngineLimits(in_flight=40, small_task=2, slice=100))

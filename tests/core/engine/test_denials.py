@@ -135,6 +135,7 @@ def test_an_execution_that_was_not_accepted_can_be_rejected() -> None:
     assert story.row("a").status is E.DISPATCH_FAILED and story.engine.state.contradictions == 0
 
 
+@pytest.mark.capability("I7")
 @pytest.mark.parametrize("seed", range(300))
 def test_no_order_of_reports_makes_an_accepted_execution_not_started(seed: int) -> None:
     """One execution gets its host's reports in any order, with several Hellos and restarts.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Cancel, Dispatch
 from server.core.events import (
     Accepted,
@@ -14,6 +16,7 @@ from server.core.events import (
 from tests.core.story import JOURNAL, E, Story, T, kinds
 
 
+@pytest.mark.capability("S5")
 def test_canceling_a_pending_task_starts_nothing() -> None:
     story = Story()
     story.connect("a")
@@ -24,6 +27,7 @@ def test_canceling_a_pending_task_starts_nothing() -> None:
     assert not kinds(story.handle(TaskStarted("t1"), TaskCanceled("t1")), Dispatch)
 
 
+@pytest.mark.capability("Z7", "H7")
 def test_a_cancel_waits_for_the_result_of_the_host() -> None:
     story = Story()
     story.connect("a")
@@ -64,6 +68,7 @@ def test_a_cancel_before_the_start_is_a_cancel() -> None:
     assert story.row("a").status is E.CANCELED and story.task().status is T.CANCELED
 
 
+@pytest.mark.capability("Z2", "S6", "T4")
 def test_the_task_timeout_ends_waiting_and_running_executions() -> None:
     story = Story()
     story.connect("a", slots=1)
@@ -75,6 +80,7 @@ def test_the_task_timeout_ends_waiting_and_running_executions() -> None:
     assert story.task(2).status is T.TIMEOUT
 
 
+@pytest.mark.capability("S6", "T5")
 def test_the_task_timeout_ends_running_executions_like_a_cancel() -> None:
     story = Story()
     story.connect("a")
@@ -86,6 +92,7 @@ def test_the_task_timeout_ends_running_executions_like_a_cancel() -> None:
     assert story.task().status is T.TIMEOUT
 
 
+@pytest.mark.capability("T3", "I6")
 def test_the_server_repeats_its_request_if_the_agent_keeps_no_timeout() -> None:
     story = Story()
     story.connect("a")

@@ -18,6 +18,7 @@ from tests.changed import replace
 from tests.core.story import E, Story, T, kinds
 
 
+@pytest.mark.capability("Z4", "E1")
 def test_running_executions_of_a_disconnected_host_are_only_flagged() -> None:
     story = Story()
     story.connect("a")
@@ -31,6 +32,7 @@ def test_running_executions_of_a_disconnected_host_are_only_flagged() -> None:
     assert story.task().status is T.COMPLETED
 
 
+@pytest.mark.capability("C8", "I5")
 def test_a_host_offline_for_too_long_loses_its_executions_and_a_late_result_is_stored() -> None:
     story = Story()
     story.connect("a")
@@ -44,6 +46,7 @@ def test_a_host_offline_for_too_long_loses_its_executions_and_a_late_result_is_s
     assert story.row("a").status is E.LOST and len(story.shadow.late) == 1
 
 
+@pytest.mark.capability("M9")
 def test_the_end_of_an_old_session_does_not_affect_the_new_one() -> None:
     story = Story()
     story.connect("a", session=1)
@@ -53,6 +56,7 @@ def test_the_end_of_an_old_session_does_not_affect_the_new_one() -> None:
     assert not story.row("a").unreachable
 
 
+@pytest.mark.capability("K5")
 def test_a_dispatch_that_never_arrived_is_sent_again_with_the_same_number() -> None:
     story = Story()
     story.connect("a")
@@ -73,6 +77,7 @@ def in_doubt(**limits: float) -> Story:
     return story
 
 
+@pytest.mark.capability("K5", "I1")
 @pytest.mark.parametrize(("seconds", "status"), [(59.9, E.DISPATCHED), (60.0, E.LOST)])
 def test_an_accepted_execution_missing_from_the_journal_becomes_lost_and_is_not_sent_again(
     seconds: float, status: E
@@ -155,6 +160,7 @@ def test_the_stage_in_the_journal_is_adopted() -> None:
     assert story.row("c").status is E.DISPATCHED
 
 
+@pytest.mark.capability("Z7")
 def test_a_cancel_reaches_an_offline_host_with_its_welcome() -> None:
     story = Story()
     story.connect("a", "b")

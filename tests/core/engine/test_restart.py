@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Cancel, Decision, Progress, Verdict, Welcome
 from server.core.events import (
     HostDeleted,
@@ -30,6 +32,7 @@ def test_no_host_is_offline_during_the_start_grace() -> None:
     assert (again.row("b").status, again.row("b").error_code) == (E.DISPATCH_FAILED, "offline")
 
 
+@pytest.mark.capability("M17")
 def test_after_a_restart_running_rows_wait_for_their_agents() -> None:
     story = Story()
     story.connect("a")
@@ -75,6 +78,7 @@ def test_a_host_is_removed_only_without_open_executions() -> None:
     assert "a" not in story.engine.state.hosts
 
 
+@pytest.mark.capability("M7")
 def test_progress_names_the_longest_running_hosts() -> None:
     story = Story()
     hosts = [f"h{n}" for n in range(7)]

@@ -24,6 +24,7 @@ CAREFUL = Retry(3, ("busy", "offline", "expired", "silent", "exit_nonzero"), 10_
 BOLD = Retry(3, CAREFUL.codes, 10_000, 15_000, idempotent=True)
 
 
+@pytest.mark.capability("R1")
 def test_the_pause_before_a_retry_doubles_up_to_its_limit() -> None:
     story = Story()
     story.connect("a")
@@ -87,6 +88,7 @@ def test_an_accepted_execution_is_not_tried_again_after_a_refusal() -> None:
     assert (story.row("a").status, story.row("a").attempt) == (E.LOST, 1)
 
 
+@pytest.mark.capability("R1", "I1")
 def test_an_execution_that_may_have_run_is_not_tried_again() -> None:
     story = Story(EngineLimits(lost_after=50))
     story.connect("a", "b")
@@ -100,6 +102,7 @@ def test_an_execution_that_may_have_run_is_not_tried_again() -> None:
     assert story.row("a").attempt == story.row("b").attempt == 1
 
 
+@pytest.mark.capability("D4", "R1")
 def test_an_idempotent_task_retries_failures_and_keeps_the_first_result() -> None:
     story = Story()
     story.connect("a")

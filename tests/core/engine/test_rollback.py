@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Alarm, Dispatch, Forget
 from server.core.events import (
     Accepted,
@@ -57,6 +59,7 @@ def fleet(number: int, **limits: object) -> Story:
     return story
 
 
+@pytest.mark.capability("N11", "I5")
 def test_a_mass_disconnect_suspends_losses_for_a_while() -> None:
     story = fleet(40)
     acts = story.handle(*[HostDisconnected(f"h{n:02}", 1) for n in range(13)])
@@ -95,6 +98,7 @@ def back(story: Story, max_seq: int, max_epoch: int = 0, entries: tuple[JournalE
     return list(story.handle(HostConnected("a", 9, JOURNAL, 4, max_seq, entries, max_epoch)))
 
 
+@pytest.mark.capability("N11", "I1", "F14")
 def test_a_database_rollback_is_detected_and_nothing_starts_twice() -> None:
     story = Story()
     story.connect("a", slots=1)

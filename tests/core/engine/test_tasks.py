@@ -19,6 +19,7 @@ from server.core.states import ExecutionStep, IllegalStep
 from tests.core.story import E, Story, T, kinds
 
 
+@pytest.mark.capability("M10", "H2")
 def test_a_command_is_sent_runs_and_completes() -> None:
     story = Story()
     story.connect("a")
@@ -58,6 +59,7 @@ def test_a_command_is_sent_runs_and_completes() -> None:
     assert story.engine.task("t1") is None and story.engine.next_deadline() is None
 
 
+@pytest.mark.capability("M10")
 def test_a_result_together_with_its_start_has_a_start_time() -> None:
     story = Story()
     story.connect("a")
@@ -66,6 +68,7 @@ def test_a_result_together_with_its_start_has_a_start_time() -> None:
     assert story.row("a").started_at == 600
 
 
+@pytest.mark.capability("Z3", "S4", "E2")
 @pytest.mark.parametrize(
     ("outcome", "status", "ends"),
     [
@@ -84,6 +87,7 @@ def test_a_task_fails_when_one_host_did_not_complete(outcome: Outcome, status: E
     assert story.row("b").status is status and story.task().status is ends and story.task().partial
 
 
+@pytest.mark.capability("Z6", "M4")
 def test_a_second_start_has_no_effect() -> None:
     story = Story()
     story.connect("a")
@@ -92,6 +96,7 @@ def test_a_second_start_has_no_effect() -> None:
     assert not story.handle(TaskStarted("unknown"))
 
 
+@pytest.mark.capability("Z4", "G3")
 def test_an_offline_host_differs_from_one_that_never_connected() -> None:
     story = Story()
     story.connect("a")
@@ -101,6 +106,7 @@ def test_an_offline_host_differs_from_one_that_never_connected() -> None:
     assert story.row("a").status is E.DISPATCH_FAILED and story.task().status is T.FAILED
 
 
+@pytest.mark.capability("H3")
 def test_a_rejection_is_not_a_start() -> None:
     story = Story()
     story.connect("a")
@@ -122,6 +128,7 @@ def test_a_rejection_of_a_running_execution_is_a_contradiction() -> None:
     assert story.row("a").status is E.RUNNING and story.engine.state.contradictions == 1
 
 
+@pytest.mark.capability("M11")
 def test_reports_of_other_hosts_and_old_attempts_change_nothing() -> None:
     story = Story()
     story.connect("a", "b")
@@ -139,6 +146,7 @@ def test_reports_of_other_hosts_and_old_attempts_change_nothing() -> None:
     assert not kinds(story.handle(Result("nobody", "c1", 1, Outcome.COMPLETED)), Ack)
 
 
+@pytest.mark.capability("C8", "M8", "I2")
 def test_a_late_result_is_stored_and_acknowledged() -> None:
     story = Story()
     story.connect("a")

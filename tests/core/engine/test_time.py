@@ -44,6 +44,7 @@ def test_a_hello_with_the_execution_clears_the_expiry() -> None:
     assert not kinds(acts, Cancel) and story.row("a").status is E.RUNNING and story.row("a").cancel_reason is None
 
 
+@pytest.mark.capability("I20")
 def test_the_time_to_accept_counts_from_the_send_time() -> None:
     story = Story()
     story.connect("a")
@@ -68,6 +69,7 @@ def test_a_task_that_was_canceled_is_asked_again_also_when_its_dispatch_has_not_
     assert kinds(story.advance(60), Cancel)[0].reason == "canceled"
 
 
+@pytest.mark.capability("I20")
 @pytest.mark.parametrize("leap_ms", [-315_360_000_000, 315_360_000_000])
 def test_a_changed_wall_clock_ends_no_task_after_a_restart(leap_ms: int) -> None:
     story = Story()

@@ -52,6 +52,7 @@ def test_the_oldest_counts_until_it_is_sent() -> None:
     assert age(story) is None
 
 
+@pytest.mark.capability("N2")
 @pytest.mark.parametrize("end", ["cancel", "cancel one", "timeout", "wait is over", "sent"])
 def test_every_end_of_a_wait_ends_its_age(end: str) -> None:
     story = Story()

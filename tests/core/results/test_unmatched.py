@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from server.core.effects import Ack, Alarm, Cut, Inquire, SaveLate, SaveOrphan, SaveOutput
 from server.core.events import (
     Accepted,
@@ -103,6 +105,7 @@ def test_the_debt_outlives_the_session_and_delayed_acks_do_not() -> None:
     assert kinds(story.advance(5), Ack) == []
 
 
+@pytest.mark.capability("I15")
 def test_a_host_that_sends_without_credits_is_disconnected() -> None:
     story = Story(EngineLimits(unsolicited_rate=1, unsolicited_burst=1, unsolicited_waiting=4))
     story.connect("a")

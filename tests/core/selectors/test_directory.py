@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from server.core.selectors.inventory import HostDirectory
 from tests.core.selectors.sample import an_id
 
 
+@pytest.mark.capability("D6")
 @given(
     st.lists(
         st.tuples(

@@ -10,6 +10,7 @@ from server.core.selectors.parser import Names, parse, parse_all
 from tests.core.selectors.sample import TASK, an_id, names
 
 
+@pytest.mark.capability("R8")
 @pytest.mark.parametrize(
     ("text", "meant"),
     [

@@ -9,6 +9,7 @@ import pytest
 from tests.tools.bench.parts import bench_engine, bench_route, bench_selector, bench_tally
 
 
+@pytest.mark.capability("Q9")
 def test_the_engine_bench_takes_a_task_on_every_host_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_engine, "HOSTS", 600)
     lines = list(bench_engine.lines())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 ROOT = Path(__file__).parents[3]
@@ -15,6 +16,7 @@ def sources(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.py"))}
 
 
+@pytest.mark.capability("Z12")
 def test_proto_gen_is_what_command_proto_generates(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "proto/generate.py"), str(tmp_path)], check=True)
     assert sources(tmp_path) == sources(ROOT / "proto/gen"), "run 'make proto' and commit the result"

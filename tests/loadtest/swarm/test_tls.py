@@ -34,6 +34,7 @@ def harness(*arguments: str, files: int | None = None) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.capability("G4", "K6", "Q8")
 def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_server_was_killed(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     quick = ["--samples", "5", "--idle-seconds", "1", "--backoff-max", "3", "--limit", "150"]

@@ -71,6 +71,7 @@ def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | 
     assert refusal_label(reason) == word
 
 
+@pytest.mark.capability("N7")
 def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
     abuse = AbuseTracker(per_minute=3)
     for more in range(3):

@@ -78,6 +78,7 @@ async def test_a_host_that_has_joined_gets_in_and_nobody_is_told_of_a_refusal(si
     await site.refused()
 
 
+@pytest.mark.capability("I11")
 async def test_a_certificate_out_of_date(site: Border) -> None:
     where = await site.join("a")
     give(site, "old", site.entrance._issuing, where.host_id, now=site.clock.now().wall_ms - 2 * LIFE)
@@ -85,6 +86,7 @@ async def test_a_certificate_out_of_date(site: Border) -> None:
     await site.refused("certificate_expired")
 
 
+@pytest.mark.capability("I11")
 async def test_a_certificate_of_another_ca(site: Border) -> None:
     where = await site.join("a")
     give(site, "b", foreign_authority(site.clock.now().wall_ms), where.host_id)
@@ -117,6 +119,7 @@ async def test_the_servers_own_certificate_is_no_hosts(site: Border) -> None:
     await site.refused("certificate_foreign")
 
 
+@pytest.mark.capability("X4", "X10")
 async def test_no_certificate(site: Border) -> None:
     where = await site.join("a")
     with pytest.raises(LinkClosed):
@@ -128,6 +131,7 @@ async def test_no_certificate(site: Border) -> None:
     await site.refused("certificate_missing")
 
 
+@pytest.mark.capability("X5", "I11")
 async def test_the_certificate_of_another_host(site: Border) -> None:
     await site.join("a")
     other = await site.join("b")
@@ -135,6 +139,7 @@ async def test_the_certificate_of_another_host(site: Border) -> None:
     await site.refused("identity_mismatch")
 
 
+@pytest.mark.capability("I11")
 async def test_a_revoked_host(site: Border) -> None:
     where = await site.join("a")
     site.identities.put(replace(site.identities.get(where.host_id), revoked_at=1))  # type: ignore[type-var]
@@ -151,6 +156,7 @@ async def test_a_host_that_the_database_does_not_know(site: Border) -> None:
     await site.refused("host_not_enrolled")
 
 
+@pytest.mark.capability("X4")
 async def test_plaintext_to_the_tls_port(site: Border) -> None:
     with trio.fail_after(5):
         stream = await trio.open_tcp_stream("127.0.0.1", site.ports[0])
@@ -159,6 +165,7 @@ async def test_plaintext_to_the_tls_port(site: Border) -> None:
     await site.refused("not_tls")
 
 
+@pytest.mark.capability("X4")
 async def test_tls_1_2(site: Border) -> None:
     await site.join("a")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -192,6 +199,7 @@ async def _rest(stream: trio.SocketStream) -> bytes:
     return heard
 
 
+@pytest.mark.capability("X5", "N11", "I14")
 async def test_a_clone_with_a_journal_of_its_own_locks_both_out(site: Border) -> None:
     where = await site.join("a")
     shutil.copytree(site.folder / "a", site.folder / "clone")
@@ -208,6 +216,7 @@ async def test_a_clone_with_a_journal_of_its_own_locks_both_out(site: Border) ->
     assert kept.state == "quarantined", "it survives a restart"
 
 
+@pytest.mark.capability("I14")
 async def test_a_clone_with_the_same_journal_is_found_out_when_it_renews(site: Border) -> None:
     where = await site.join("a")
     shutil.copytree(site.folder / "a", site.folder / "clone")
@@ -226,6 +235,7 @@ async def test_of_two_renewals_of_one_certificate_the_one_that_is_not_the_last_i
     assert "host_quarantined" in await not_admitted(site, "a", where.host_id)
 
 
+@pytest.mark.capability("I11")
 async def test_a_session_whose_certificate_comes_to_its_end_is_cut(
     site: Border, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +256,7 @@ def shown_ends(site: Border) -> dict[str, float]:
     return {sample.labels["certificate"]: sample.value for sample in site.metrics.certificate_ends.collect()[0].samples}
 
 
+@pytest.mark.capability("N3")
 async def test_the_metrics_say_when_the_servers_certificates_end_and_follow_a_new_one(site: Border) -> None:
     files, now = CaFiles(site.settings.data), time.time()
     ends = shown_ends(site)

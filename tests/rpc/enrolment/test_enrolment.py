@@ -35,6 +35,7 @@ async def test_a_token_lets_as_many_in_as_it_says(site: Border, uses: int) -> No
     assert not (site.folder / "one-more" / credentials.IDENTITY).exists()
 
 
+@pytest.mark.capability("X5")
 async def test_of_two_joins_that_race_for_one_use_one_wins(site: Border) -> None:
     token = await site.token(1)
     ended: list[str] = []
@@ -65,6 +66,7 @@ async def test_a_token_is_good_until_its_time(site: Border, ahead: int, good: bo
             await site.join("a", token)
 
 
+@pytest.mark.capability("X10")
 @pytest.mark.parametrize("wrong", ["", "jt_wrong", "cl_00000000_0000000000000000000000000000000000000000000000000"])
 async def test_what_is_no_token_is_refused(site: Border, wrong: str) -> None:
     with pytest.raises(JoinFailed, match="join_refused"):
@@ -136,6 +138,7 @@ async def test_a_renewal_brings_the_next_generation_and_the_one_before_is_good_u
     await site.refused()
 
 
+@pytest.mark.capability("X5")
 async def test_a_lost_answer_to_a_renewal_locks_nobody_out(site: Border) -> None:
     where = await site.join("a")
     old = (site.folder / "a" / credentials.IDENTITY).read_bytes()
@@ -152,6 +155,7 @@ async def test_a_lost_answer_to_a_renewal_locks_nobody_out(site: Border) -> None
     assert [one.generation for one in await site.store.identities()] == [2]
 
 
+@pytest.mark.capability("X10")
 async def test_renewals_are_refused_without_a_certificate(site: Border) -> None:
     await site.join("a")
     trusted = credentials.trusting_context((site.folder / "a" / credentials.ROOT).read_text())

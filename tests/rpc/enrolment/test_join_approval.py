@@ -38,6 +38,7 @@ async def decide(site: Border, request: JoinRequest, *, approved: bool = True) -
     site.requests.put(decided)
 
 
+@pytest.mark.capability("X5")
 @pytest.mark.parametrize(
     ("networks", "good"),
     [
@@ -61,6 +62,7 @@ async def test_a_token_that_is_bound_to_networks_is_good_there_only(
     assert (await site.store.join_token(token.split("_")[1])).uses_left == 1  # type: ignore[union-attr]
 
 
+@pytest.mark.capability("X5")
 async def test_a_join_waits_until_it_is_approved_and_takes_one_use(site: Border) -> None:
     token = await site.token(2, approve=True, env="prod")
     async with trio.open_nursery() as nursery:
@@ -163,6 +165,7 @@ async def test_a_key_of_a_waiting_join_that_is_damaged_is_an_error_with_a_remedy
         await site.join("a", await site.token())
 
 
+@pytest.mark.capability("X5")
 async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path: Path) -> None:
     """Same directory, same journal, same boot: each takes over from the other until there have been too many
     takeovers."""

@@ -50,6 +50,7 @@ async def tls_refuses(site: Border, name: str, tls: ssl.SSLContext | None = None
     return str(caught.value)
 
 
+@pytest.mark.capability("X5")
 @pytest.mark.parametrize("ended_ms", [1_000, 8 * 3_600_000, 7 * DAY, WINDOW - 60_000])
 async def test_a_host_whose_certificate_has_ended_comes_back_by_renewing(tmp_path: Path, ended_ms: int) -> None:
     async with border(tmp_path) as site:

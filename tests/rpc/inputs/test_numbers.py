@@ -183,6 +183,7 @@ async def honest(one: Served) -> None:
     assert view is not None and view.execution.status is ExecutionStatus.COMPLETED
 
 
+@pytest.mark.capability("I15")
 @pytest.mark.parametrize("member", MEMBERS)
 @pytest.mark.timeout(300)
 async def test_no_number_of_one_host_reaches_another_one_or_the_next_start(opener: Opener, member: str) -> None:

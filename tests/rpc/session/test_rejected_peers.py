@@ -109,6 +109,7 @@ async def test_the_first_message_must_be_a_hello() -> None:
         assert isinstance(error, LinkRefused) and "must be hello, not heartbeat" in error.message
 
 
+@pytest.mark.capability("Q2")
 @pytest.mark.parametrize(
     ("member", "words"),
     [
@@ -148,6 +149,7 @@ async def test_nonsense_ends_that_one_session_with_a_reason(member: dict[str, ob
         await until(lambda: edge.registry.sessions() == [] and edge.counts.open == 0)
 
 
+@pytest.mark.capability("Q2")
 async def test_bytes_that_are_no_message_end_the_session() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
 import trio
 
 from proto.link.errors import LinkClosed, LinkRefused
@@ -42,6 +43,7 @@ def flagged(edge: Edge) -> bool:
     return edge.engine.state.tasks["t"].executions[HOST].row.unreachable
 
 
+@pytest.mark.capability("C4", "P1")
 async def test_a_command_goes_down_and_its_result_is_acknowledged() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
@@ -74,6 +76,7 @@ async def test_messages_that_came_with_the_hello_are_not_lost() -> None:
         await until(lambda: edge.registry.presence(HOST).running == 5)  # type: ignore[union-attr]
 
 
+@pytest.mark.capability("I3")
 async def test_the_ack_waits_for_the_commit() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
@@ -105,6 +108,7 @@ async def test_messages_larger_than_any_window_arrive() -> None:
         assert await agent.hear() == ("heartbeat", Heartbeat(beat=9, answer=True))
 
 
+@pytest.mark.capability("K4")
 async def test_heartbeats_go_both_ways_and_are_answered() -> None:
     async with Edge(heartbeat=0.1).serve() as edge, edge.agent() as agent:
         await agent.hello()
@@ -127,6 +131,7 @@ async def test_welcome_is_the_first_word_however_long_its_commit_takes() -> None
         assert [(await agent.hear())[0] for _ in range(2)] == ["welcome", "heartbeat"]
 
 
+@pytest.mark.capability("K1")
 async def test_an_agent_that_says_nothing_is_cut_off_and_its_rows_flagged() -> None:
     async with Edge(heartbeat=0.1, silence=0.3).serve() as edge, edge.agent() as agent:
         await agent.hello()
@@ -147,6 +152,7 @@ async def test_an_agent_is_not_called_silent_while_nobody_listens_to_it() -> Non
         edge.queue.room.set()
 
 
+@pytest.mark.capability("M9", "I14")
 async def test_the_newest_session_wins() -> None:
     async with Edge().serve() as edge, edge.agent() as old:
         await old.hello()
@@ -161,6 +167,7 @@ async def test_the_newest_session_wins() -> None:
             assert not flagged(edge)
 
 
+@pytest.mark.capability("M22")
 async def test_an_outbox_that_is_full_ends_the_session() -> None:
     async with Edge(messages=4).serve() as edge, edge.agent() as agent:
         await agent.hello()
@@ -212,6 +219,7 @@ async def test_a_drain_tells_when_to_come_back_and_flags_nothing() -> None:
             assert isinstance(error, LinkRefused) and error.code == 14
 
 
+@pytest.mark.capability("M21", "K4")
 async def test_a_host_is_remembered_and_written_only_when_something_is_new() -> None:
     async with Edge().serve() as edge:
 
@@ -235,6 +243,7 @@ async def test_a_host_is_remembered_and_written_only_when_something_is_new() -> 
         assert await visit(boot_id="boot-2") == 1
 
 
+@pytest.mark.capability("I15")
 async def test_a_full_writer_holds_reading_back() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()

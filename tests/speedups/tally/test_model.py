@@ -71,6 +71,7 @@ class Model:
         return tuple(sum(row[status] for row in self.rows.values()) for status in range(WIDTH))
 
 
+@pytest.mark.capability("C7")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=st.lists(steps, max_size=30))
 def test_each_twin_does_what_the_model_does(impl: ModuleType, program: list[tuple[object, ...]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proto.notes import MARKED
 from server.core.effects import DeleteTask, SaveExecution, SaveKinds, SaveOutput
 from server.core.model import Execution
@@ -16,6 +18,7 @@ ONE, TWO = bytes([1] * 32), bytes([2] * 32)
 
 
 class AnswerConformance:
+    @pytest.mark.capability("C9")
     async def test_rows_that_say_the_same_are_one_answer(self, store: AnyStore) -> None:
         made, other = create(hosts(9)), create(hosts(2))
         command_id, targets = made.command.command_id, made.task.targets

@@ -37,6 +37,7 @@ class LeaseConformance:
         assert LONG - 10 < lease.left <= LONG
         assert all(word in str(lease) for word in ("here", "11", "epoch 1", "+00:00"))
 
+    @pytest.mark.capability("I13")
     async def test_a_lease_that_has_run_out_is_taken_and_the_old_server_writes_nothing_more(
         self, store: AnyStore, other: AnyStore
     ) -> None:
@@ -100,6 +101,7 @@ class LeaseConformance:
         assert await other.take_lease(THEIRS, LONG) == 9
         assert await other.meta("epoch") == "9"
 
+    @pytest.mark.capability("R4", "I13")
     async def test_of_many_that_want_it_at_once_one_gets_it(self, store: AnyStore, another: Open) -> None:
         stores = [await another() for _ in range(4)]
         got: list[AnyStore] = []

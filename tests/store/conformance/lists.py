@@ -77,6 +77,7 @@ FILTERS = [
 
 
 class ListConformance:
+    @pytest.mark.capability("O4")
     @pytest.mark.parametrize("where", FILTERS, ids=str)
     async def test_pages_of_tasks_together_are_the_list(self, store: AnyStore, where: TaskFilter) -> None:
         rng = random.Random(1)
@@ -125,6 +126,7 @@ class ListConformance:
                 break
         assert [task.task_id for task in found] == [one.task.task_id for one in reversed(made)]
 
+    @pytest.mark.capability("O4")
     async def test_pages_of_rows_by_status_together_are_the_list(self, store: AnyStore) -> None:
         made = create(hosts(40))
         statuses = [status for status, _ in zip(itertools.cycle(E), made.task.targets, strict=False)]

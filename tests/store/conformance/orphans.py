@@ -42,6 +42,7 @@ class OrphanConformance:
         await store.write([late(new_id(), new_id(), text=b"x" * 1_000, claimed=False) for _ in range(20)])
         assert await sizes(store) == (0, 0)
 
+    @pytest.mark.capability("I15")
     async def test_what_one_host_leaves_is_bounded_in_number(self, store: AnyStore) -> None:
         host, other = new_id(), new_id()
         for _ in range(3):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from server.core.effects import Save, SaveTask
 from server.core.states import ExecutionStatus as E
 from server.core.states import TaskStatus as T
@@ -38,6 +40,7 @@ LISTS = [
 
 
 class PlanConformance:
+    @pytest.mark.capability("M3", "M12", "M13", "M14", "M15", "O3", "O7")
     async def test_no_list_scans_a_table_or_sorts(self, store: AnyStore) -> None:
         machines = hosts(200)
         made = await _fill(store, machines)

@@ -30,6 +30,7 @@ NASTY = "100%s %(x)s 'a' \"b\" \\ \\' `;-- \x00 \x1a\r\n\t 密码 🙂 {x} :name
 
 
 class StoreConformance:
+    @pytest.mark.capability("M2", "D1", "D5")
     async def test_a_task_comes_back_as_it_went_in_but_for_its_targets(self, store: AnyStore) -> None:
         made = create(
             hosts(3), name=NASTY, description=NASTY * 50, type="t'%", created_by=NASTY, target_text=NASTY, parameters={NASTY: NASTY},  # noqa: E501
@@ -42,6 +43,7 @@ class StoreConformance:
         assert await store.targets(new_id()) == ()
         assert await store.task(new_id()) is None
 
+    @pytest.mark.capability("D2")
     async def test_a_command_comes_back_with_every_field(self, store: AnyStore) -> None:
         made = create(hosts(1))
         full = Command(
@@ -52,6 +54,7 @@ class StoreConformance:
         await store.write([replace(made, command=full)])
         assert await store.commands(made.task.task_id) == [full]
 
+    @pytest.mark.capability("Z5")
     async def test_a_new_task_has_one_pending_row_per_target(self, store: AnyStore) -> None:
         made = create(hosts(3))
         await store.write([made])
@@ -60,6 +63,7 @@ class StoreConformance:
             Execution(made.command.command_id, host) for host in sorted(made.task.targets)
         ]
 
+    @pytest.mark.capability("D3")
     async def test_a_row_comes_back_with_every_field(self, store: AnyStore) -> None:
         made = create(hosts(1))
         row = Execution(
@@ -73,6 +77,7 @@ class StoreConformance:
         view = await store.execution(row.command_id, row.host_id)
         assert view is not None and view.execution == row and view.hostname == ""
 
+    @pytest.mark.capability("C11", "M8")
     async def test_replaying_any_prefix_of_the_history_of_a_batch_changes_nothing(self, store: AnyStore) -> None:
         made = create(hosts(4))
         last = moved(made, [E.COMPLETED, E.FAILED, E.LOST, E.RUNNING], version=2)
@@ -88,6 +93,7 @@ class StoreConformance:
         await store.write(batch[:6])
         assert await _everything(store, made) == before
 
+    @pytest.mark.capability("M11", "O12")
     async def test_only_a_newer_version_of_an_open_row_is_taken(self, store: AnyStore) -> None:
         made = create(hosts(1))
         row = Execution(made.command.command_id, made.task.targets[0], status=E.RUNNING, version=5)
@@ -124,6 +130,7 @@ class StoreConformance:
         await store.write([SaveTask(replace(newer, version=3, status=T.FAILED))])
         assert await store.task(made.task.task_id) == newer
 
+    @pytest.mark.capability("D3")
     @pytest.mark.parametrize(
         "content",
         [bytes(range(256)), b"\0" * 1000, "🙂'\"%s\\".encode(), b"", b"\xff\xfe" * 131072, b"'" * 262144],
@@ -148,6 +155,7 @@ class StoreConformance:
         }
         assert await store.output_summaries([]) == {}
 
+    @pytest.mark.capability("D4")
     async def test_a_late_report_is_kept_beside_the_row(self, store: AnyStore) -> None:
         made = create(hosts(1))
         row = Execution(made.command.command_id, made.task.targets[0], status=E.LOST, version=1)
@@ -174,6 +182,7 @@ class StoreConformance:
         await store.write([replace(again, attempt=2), again])
         assert await self._row(store, row) == replace(row, late_result={"a": 1})
 
+    @pytest.mark.capability("D4")
     async def test_the_report_that_ended_an_earlier_attempt_is_not_late(self, store: AnyStore) -> None:
         made = create(hosts(1))
         earlier = ({"attempt": 1, "agent_finished_at": 40},)
@@ -192,6 +201,7 @@ class StoreConformance:
         await store.write([replace(again, agent_finished_at=41)])
         assert await self._row(store, row) == replace(row, late_result={"a": 1})
 
+    @pytest.mark.capability("D4")
     async def test_a_report_for_a_row_that_does_not_exist_is_kept_once(self, store: AnyStore) -> None:
         late = SaveLate(new_id(), new_id(), 1, received_at=50, agent_finished_at=None, report={"a": NASTY})
         await store.write([late, late])
@@ -199,6 +209,7 @@ class StoreConformance:
         rows = await store.fetch("SELECT host_id, command_id, attempt, received_at FROM orphan_result", {})
         assert [tuple(row) for row in rows] == [(late.host_id, late.command_id, 1, 50)]
 
+    @pytest.mark.capability("M20")
     async def test_deleting_a_task_leaves_nothing_of_it_and_everything_of_others(self, store: AnyStore) -> None:
         gone, kept = (
             replace(create(hosts(3)), idempotency_key=key, request_digest=b"d" * 32) for key in ("gone", "kept")
@@ -213,6 +224,7 @@ class StoreConformance:
         await store.write([DeleteTask(gone.task.task_id), *moved(gone, [E.FAILED] * 3, version=2)])
         assert await _everything(store, gone) == (None, (), [], [], None)
 
+    @pytest.mark.capability("I10")
     async def test_an_idempotency_key_belongs_to_the_first_task(self, store: AnyStore) -> None:
         first, second = create(hosts(1)), create(hosts(1))
         key = f"admin {NASTY}"
@@ -326,6 +338,7 @@ class StoreConformance:
         assert await store.count_tasks() == dict.fromkeys(T, 0) | {T.PENDING: 1, T.FAILED: 1}
         assert await store.sum_executions() == dict.fromkeys(E, 0) | {E.PENDING: 2, E.COMPLETED: 1, E.LOST: 2}
 
+    @pytest.mark.capability("G4", "C6", "D5")
     async def test_ten_thousand_targets_go_in_and_out(self, store: AnyStore) -> None:
         made = create(hosts(10_000))
         await store.write([made])

@@ -78,6 +78,7 @@ async def test_a_server_stopped_within_a_transaction_holds_the_lease_no_longer_t
     await other.aclose()
 
 
+@pytest.mark.capability("D9", "F12")
 async def test_a_lock_held_too_long_repeats_the_whole_batch(store: MySQLStore) -> None:
     made = create(hosts(3))
     await store.write([made])
@@ -94,6 +95,7 @@ async def test_a_lock_held_too_long_repeats_the_whole_batch(store: MySQLStore) -
     assert await store.meta("a") == "1"
 
 
+@pytest.mark.capability("F12")
 async def test_a_lock_that_is_never_released_is_unavailable_and_nothing_is_written(
     mariadb: MariaDB, store: MySQLStore
 ) -> None:
@@ -110,6 +112,7 @@ async def test_a_lock_that_is_never_released_is_unavailable_and_nothing_is_writt
     await impatient.aclose()
 
 
+@pytest.mark.capability("F12")
 async def test_a_deadlock_repeats_the_whole_batch(mariadb: MariaDB, store: MySQLStore) -> None:
     task = create(hosts(1))
     await store.write([task, SaveMeta("m", "0")])
@@ -138,6 +141,7 @@ async def _blocked(server: MariaDB) -> None:
             pass
 
 
+@pytest.mark.capability("Q6", "F13")
 async def test_a_commit_whose_answer_never_came_is_harmless_to_repeat(
     store: MySQLStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +173,7 @@ async def test_a_commit_whose_answer_never_came_is_harmless_to_repeat(
         assert await store.task(task_id) == replace(made.task, targets=())
 
 
+@pytest.mark.capability("Q6", "Q13")
 async def test_every_confirmed_unit_survives_kill_9_under_load(mortal: MariaDB) -> None:
     store = on(mortal, mortal.new_database())
     await store.open()
@@ -220,6 +225,7 @@ async def test_every_confirmed_unit_survives_kill_9_under_load(mortal: MariaDB) 
     await store.aclose()
 
 
+@pytest.mark.capability("D9")
 async def test_after_a_restart_of_the_server_the_next_read_succeeds(mortal: MariaDB) -> None:
     store = on(mortal, mortal.new_database())
     await store.open()
@@ -237,6 +243,7 @@ async def test_after_a_restart_of_the_server_the_next_read_succeeds(mortal: Mari
     await store.aclose()
 
 
+@pytest.mark.capability("O5")
 async def test_a_storm_of_cancellations_leaves_no_damage(store: MySQLStore) -> None:
     rng = random.Random(5)
     made = [create(hosts(2)) for _ in range(100)]
@@ -277,6 +284,7 @@ async def test_a_storm_of_cancellations_leaves_no_damage(store: MySQLStore) -> N
     assert statistics.reading.idle <= 4 and statistics.reading.dropped > 0 and statistics.reading.waits > 0
 
 
+@pytest.mark.capability("O5")
 async def test_connections_rest_age_and_are_replaced(mariadb: MariaDB) -> None:
     store = on(mariadb, mariadb.new_database(), pool_size=1, idle_check=0)
     await store.open()
@@ -304,6 +312,7 @@ async def test_a_schema_of_a_later_release_is_refused(mariadb: MariaDB, store: M
         await store.open()
 
 
+@pytest.mark.capability("Q6")
 @pytest.mark.parametrize("when", ["before the step", "after the step", "after its record"])
 async def test_a_migration_killed_between_any_two_steps_goes_on(
     mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch, when: str

@@ -6,6 +6,7 @@ import _sqlite3
 import ctypes
 from pathlib import Path
 
+import pytest
 import trio
 
 from server.core.effects import CreateTask
@@ -38,6 +39,7 @@ async def grow(store: SqliteStore, size: int) -> int:
     return used()
 
 
+@pytest.mark.capability("Q10", "F23")
 async def test_it_fills_up_to_its_limit_and_stays_there(tmp_path: Path) -> None:
     settings = load(environ={}, sets=[f"data={tmp_path}", f"store.cache_bytes={CACHE}"]).settings
     store = wiring.store(settings)

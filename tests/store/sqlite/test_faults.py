@@ -265,6 +265,7 @@ CHILD = """
 """
 
 
+@pytest.mark.capability("C10", "Q6", "I3")
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5])
 async def test_what_a_killed_process_had_confirmed_is_there_and_whole(tmp_path: Path, seconds: float) -> None:
     path = tmp_path / "c.db"

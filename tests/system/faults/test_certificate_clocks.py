@@ -18,6 +18,7 @@ def ran(rig: Rig) -> bool:
     return bool(task["status"] == "completed")
 
 
+@pytest.mark.capability("F17")
 @pytest.mark.parametrize("clock", ["+20h", "-8h", "-30h", "+3650d", "-3650d"])
 def test_an_agent_whose_clock_is_wrong_connects_and_does_not_renew_in_a_loop(
     make_rig: Callable[..., Rig], clock: str, tmp_path: Path

@@ -37,6 +37,7 @@ def faked(said: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(LIBRARY), "TZ": "UTC", **more}
 
 
+@pytest.mark.capability("F17")
 @pytest.mark.parametrize("whose", ["server", "agent"])
 def test_clocks_that_are_set_end_nothing_early_and_nothing_late(
     make_rig: Callable[..., Rig], whose: str, tmp_path: Path

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.system.rig import Rig, until
 
 
@@ -12,6 +14,7 @@ def running(rig: Rig, task_id: str, number: int) -> None:
     until(f"{number} hosts running", lambda: rig.json("GET", f"/tasks/{task_id}")["counts"]["running"] == number)
 
 
+@pytest.mark.capability("C10", "M17", "K3", "I3")
 def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path) -> None:
     names = [f"node{n:02}" for n in range(20)]
     rig.start_agents(*names)
@@ -38,6 +41,7 @@ def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path
     assert len(list(count.iterdir())) == 20, "each ran exactly once"
 
 
+@pytest.mark.capability("G1")
 def test_the_server_is_killed_again_and_again_while_commands_come_and_go(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1", "node2", "node3")
     count = tmp_path / "count"
@@ -55,6 +59,7 @@ def test_the_server_is_killed_again_and_again_while_commands_come_and_go(rig: Ri
     assert len(list(count.iterdir())) == len(rows) == 60, "none ran twice, none was lost"
 
 
+@pytest.mark.capability("Z11", "E4")
 def test_an_agent_is_killed_while_its_command_runs(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     hold = tmp_path / "hold"
@@ -72,6 +77,7 @@ def test_an_agent_is_killed_while_its_command_runs(rig: Rig, tmp_path: Path) -> 
     assert rig.output(task_id, row["host_id"]) == b"survived\n"
 
 
+@pytest.mark.capability("G1", "Q12")
 def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     hold = tmp_path / "hold"
@@ -88,6 +94,7 @@ def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig
     assert rig.wait_final(task_id)["status"] == "completed"
 
 
+@pytest.mark.capability("Z7")
 def test_a_cancel_reaches_a_command_whose_agent_was_offline(rig: Rig) -> None:
     rig.start_agents("node1")
     task_id = rig.run(argv=["sleep", "600"])
@@ -103,6 +110,7 @@ def test_a_cancel_reaches_a_command_whose_agent_was_offline(rig: Rig) -> None:
     assert not rig.commands()
 
 
+@pytest.mark.capability("C5")
 def test_a_cancel_gets_through_while_all_slots_are_busy(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.start_server()

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import httpx
+import pytest
 
 from tests.system.rig import Rig, until
 
@@ -26,6 +27,7 @@ def queued(rig: Rig) -> int:
     return int(float(found[1]))
 
 
+@pytest.mark.capability("O8", "O10", "I15", "F11")
 def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_nothing_is_lost(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
@@ -56,7 +58,10 @@ def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_no
     hold.unlink()
     until("all have ended", lambda: not rig.commands())
     agent_log = rig.folder / "node1.log"
-    until("as many results as it has credits for are sent", lambda: agent_log.read_text().count('"command_ended"') == CREDITS)
+    until(
+        "as many results as it has credits for are sent",
+        lambda: agent_log.read_text().count('"command_ended"') == CREDITS,
+    )
     created: list[httpx.Response] = []
     body = {"targets": ["all"], "command": f"while [ -e {gate} ]; do sleep 0.1; done"}
     many = [Thread(target=lambda: created.append(rig.api("POST", "/run", json=body))) for _ in range(2 * HIGH)]

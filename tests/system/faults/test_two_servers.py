@@ -47,6 +47,7 @@ def names(rig: Rig) -> set[str]:
     return {task["name"] for task in rig.json("GET", "/tasks", params={"limit": 100})["items"]}
 
 
+@pytest.mark.capability("Z10", "D7", "R4", "I13", "F5")
 def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and_ends(
     make_rig: Callable[..., Rig], shared: Settings
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_server_that_waits_for_the_lease_can_be_stopped(make_rig: Callable[...
         assert waiting.wait(10) == 0
 
 
+@pytest.mark.capability("F14")
 def test_a_restore_takes_the_database_from_a_server_that_was_killed_elsewhere_only_after_its_lease(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from tests.system.viewer import Viewer
 ROUNDS = int(os.environ.get("LIVE_ROUNDS", "3"))
 
 
+@pytest.mark.capability("I18")
 @pytest.mark.timeout(400 + 10 * ROUNDS)
 def test_bytes_are_exact_through_kills_of_viewer_agent_and_server(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")

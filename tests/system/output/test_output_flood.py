@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from loadtest.api import Api
 from loadtest.measure.probe import Probe
 from loadtest.reports.figures import percentile
@@ -154,6 +156,7 @@ def follow(rig: Rig, command: str, gate: Path, what: str) -> Viewer:
     return viewer
 
 
+@pytest.mark.capability("O8", "I15")
 def test_yes_as_fast_as_it_goes_fills_nothing_and_its_counts_are_true(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     viewer = follow(rig, f"yes | head -c {BYTES}; echo done >&2", tmp_path / "gate", f"yes, {BYTES:,} bytes")
@@ -167,6 +170,7 @@ def test_yes_as_fast_as_it_goes_fills_nothing_and_its_counts_are_true(rig: Rig, 
     assert 2 * KEPT <= BYTES - viewer.skipped < BYTES // 4, "head and tail at least, and by far not everything"
 
 
+@pytest.mark.capability("I18")
 def test_a_million_lines_a_second_are_counted_to_the_last(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     paced = tmp_path / "paced.py"

@@ -6,15 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.system.rig import Rig
 
 
+@pytest.mark.capability("Z10", "P5", "Q5", "V3")
 def test_a_command_runs_on_a_host_and_its_answer_comes_back(rig: Rig) -> None:
     rig.start_agents("web01")
     done = rig.clarion("run", "--hosts", "all", "--", "uname", "-a")
     assert done.returncode == 0 and "Linux" in done.stdout and "web01" in done.stdout, done
 
 
+@pytest.mark.capability("C10")
 def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None:
     rig.start_agents("web01")
     assert rig.clarion("run", "--hosts", "all", "--", "true").returncode == 0
@@ -26,6 +30,7 @@ def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None
     assert [task["status"] for task in listed["items"]] == ["failed", "completed"]
 
 
+@pytest.mark.capability("I18", "F19")
 def test_bytes_come_back_as_they_were(rig: Rig) -> None:
     rig.start_agents("web01")
     every = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); sys.stderr.buffer.write(b'\\x1b[31mred\\x00')"
@@ -36,6 +41,7 @@ def test_bytes_come_back_as_they_were(rig: Rig) -> None:
     assert rig.output(task_id, row["host_id"], "stderr") == b"\x1b[31mred\x00"
 
 
+@pytest.mark.capability("P4")
 def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
     rig.start_agents("web01")
     task_id = rig.run(command="head -c 3000000 /dev/zero | tr '\\0' x; echo end")
@@ -48,6 +54,7 @@ def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
     assert answer["sha256"] == hashlib.sha256(b"x" * 3_000_000 + b"end\n").hexdigest()
 
 
+@pytest.mark.capability("P3")
 def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> None:
     rig.start_agents("web01")
     task_id = rig.run(
@@ -58,6 +65,7 @@ def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> N
     assert rig.output(task_id, row["host_id"]) == b"$(touch /tmp/pwned); `id`a b;c"
 
 
+@pytest.mark.capability("P3")
 def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
     rig.start_agents("web01")
     script = "import os, sys\nprint(os.getcwd(), sys.argv[1:], sys.stdin.read(), os.environ['COLOUR'])"
@@ -69,6 +77,7 @@ def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
     assert rig.output(task_id, row["host_id"]) == b"/usr ['x y'] from stdin blue\n"
 
 
+@pytest.mark.capability("H3", "E1")
 def test_hosts_that_are_offline_never_started_and_say_so(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("liveness.start_grace=2")
     rig.start_server()

@@ -85,6 +85,7 @@ def create(page: Page, targets: str, command: str, hosts: int) -> None:
     expect(page.locator(".plan")).to_contain_text(f"Runs on {n(hosts)} hosts. Offline: 0.")
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 @pytest.mark.timeout(900)
 def test_create_watch_groups_diff_cancel_and_run_again_with_many_hosts(make_rig: Callable[..., Rig]) -> None:

@@ -20,6 +20,7 @@ def script_for(folder: Path) -> str:
     )
 
 
+@pytest.mark.capability("C1", "P5")
 @pytest.mark.browser
 def test_create_watch_groups_diff_cancel_and_run_again_with_real_agents(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(INSECURE)

@@ -57,6 +57,7 @@ def is_told(site: Site, before: tuple[Counter[str], Counter[str]], at_least: int
     return counted
 
 
+@pytest.mark.capability("I16")
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.slow])
 def test_an_attack_is_cut_off_and_told(site: Site, name: str) -> None:
     for who in pairs(name, site.tls):
@@ -108,6 +109,7 @@ def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site
     assert site.stored() - before < MOST_STORED_MIB << 20
 
 
+@pytest.mark.capability("I16")
 def test_afterwards_everybody_healthy_is_there_as_from_the_beginning(site: Site) -> None:
     settled(site)
     with site.api() as api:

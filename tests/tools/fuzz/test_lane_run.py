@@ -27,6 +27,7 @@ echo '{"cases": '"$cases"', "grown_mib": 0.5, "message": '"$cases"'}'
 """
 
 
+@pytest.mark.capability("Q2")
 def test_two_thousand_cases_find_nothing_in_the_lane(tmp_path: Path) -> None:
     found = lane_run.fuzz(2_000, 50_000, tmp_path, impl=next(iter(MODULES)))
     assert found.clean and found.done == 2_000 and set(found.kinds) == {"message", "frames", "session"}

@@ -37,12 +37,14 @@ def address(path: str) -> str:
     return re.sub(r"<\w+>", "01900000-0000-7000-8000-000000000001", path)
 
 
+@pytest.mark.capability("X10")
 def test_only_liveness_readiness_and_the_page_itself_are_open() -> None:
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.OPEN} == OPEN
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.SHELL} == SHELL
     assert {(route.method, route.path) for route in ROUTES if route.access is Access.LOGIN} == LOGIN
 
 
+@pytest.mark.capability("X10")
 @pytest.mark.parametrize(
     "header",
     [
@@ -73,6 +75,7 @@ async def test_every_route_without_a_good_token_is_401(world: World, header: str
         assert ADMIN.text not in answer.data.decode()
 
 
+@pytest.mark.capability("V7")
 async def test_every_route_with_a_token_is_not_401(world: World) -> None:
     for route in ROUTES:
         if route.path == "/api/v1/events":
@@ -95,6 +98,7 @@ async def test_a_token_in_the_address_is_refused_with_and_without_a_header(world
             assert ADMIN.text not in answer.data.decode()
 
 
+@pytest.mark.capability("C2")
 async def test_a_rule_that_is_not_in_the_table_stops_the_server(world: World) -> None:
     check_table(world.app)
     world.app.add_url_rule("/debug", "debug", lambda: "x", methods=["GET"], provide_automatic_options=False)

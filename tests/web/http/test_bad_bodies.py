@@ -63,6 +63,7 @@ BAD_FIELDS = [
 ]
 
 
+@pytest.mark.capability("M1")
 @pytest.mark.parametrize(("body", "code", "field"), BAD_FIELDS, ids=lambda value: repr(value)[:50])
 @pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/run"])
 async def test_one_wrong_field_is_named_and_nothing_is_written(
@@ -97,6 +98,7 @@ async def test_a_misspelt_field_gets_a_suggestion(world: World) -> None:
     assert "targets, name" in (await world.post("/api/v1/tasks", GOOD | {"zzzzzzz": 3})).error["hint"]
 
 
+@pytest.mark.capability("Z8", "M1")
 async def test_all_bad_hosts_are_listed_at_once(world: World) -> None:
     await world.know("twin")
     twin = world.ids["twin"]
@@ -162,6 +164,7 @@ async def test_a_body_of_another_kind_is_415(world: World) -> None:
     assert (zipped.status, zipped.error["field"]) == (415, "Content-Encoding")
 
 
+@pytest.mark.capability("I15")
 async def test_a_body_over_the_limit_is_413(world: World) -> None:
     limit = world.deps.limits.max_body
     fits = orjson.dumps(GOOD).ljust(limit)

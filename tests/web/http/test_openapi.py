@@ -26,6 +26,7 @@ def references(node: Any) -> set[str]:
     return set()
 
 
+@pytest.mark.capability("V7")
 async def test_every_rule_of_the_router_but_the_pages_is_described_and_nothing_else(world: World) -> None:
     spec = (await world.get("/openapi.json")).json
     pages = {route.path for route in ROUTES if route.access is Access.SHELL}
@@ -73,6 +74,7 @@ def test_every_field_of_a_task_is_described() -> None:
     assert bare == ["description"] or bare == []
 
 
+@pytest.mark.capability("V7")
 async def test_answers_have_the_shape_that_is_described(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1", stdout=b"x")

@@ -59,6 +59,7 @@ async def test_a_bad_filter_shows_no_rows_and_an_error_at_its_field(world: World
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_an_error_of_an_action_survives_reads_in_the_background(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)

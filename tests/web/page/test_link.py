@@ -34,6 +34,7 @@ def dead(wire: Wire, yes: bool) -> None:
     trio.from_thread.run_sync(wire.dead, yes)
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 @pytest.mark.parametrize("path", ["/", "/tasks", "/hosts", "/hosts/web-1", "task", "/new", "/help"])
 async def test_every_page_says_since_when_it_is_not_live_and_recovers_by_itself(
@@ -124,6 +125,7 @@ async def test_after_sleep_the_page_shows_the_age_of_its_data_and_reconnects(
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_after_the_end_of_a_session_the_page_offers_to_sign_in_and_loses_no_input(
     world: World, nursery: trio.Nursery

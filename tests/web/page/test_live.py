@@ -70,6 +70,7 @@ def shown(page: Page) -> list[str]:
     return page.locator(TAIL).inner_text().splitlines()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_output_is_shown_live_and_harmless_until_the_result_replaces_it(
     world: World, nursery: trio.Nursery
@@ -184,6 +185,7 @@ async def test_a_long_output_is_followed_paused_and_resumed_with_bounded_memory(
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_no_line_is_lost_or_doubled_when_the_connection_breaks(world: World, nursery: trio.Nursery) -> None:
     wire = Wire(int((await served(world, nursery)).rpartition(":")[2]))

@@ -190,6 +190,7 @@ async def test_login_is_required_returns_to_the_requested_page_and_ends_with_log
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_text_from_hosts_and_users_is_never_executed(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
@@ -261,6 +262,7 @@ async def test_text_from_hosts_and_users_is_never_executed(world: World, nursery
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_every_page_is_accessible_in_light_and_dark_mode_and_fits_a_phone(
     world: World, nursery: trio.Nursery
@@ -324,6 +326,7 @@ async def test_the_page_speaks_chinese_when_the_browser_does_and_can_be_switched
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_a_plan_is_shown_before_a_run_and_bad_fields_are_named(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)

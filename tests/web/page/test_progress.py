@@ -75,6 +75,7 @@ async def test_a_bar_is_empty_at_nothing_and_split_by_how_hosts_ended(world: Wor
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_hosts_of_small_tasks_are_selected_by_box_key_and_tap_and_offered_actions_work(
     world: World, nursery: trio.Nursery

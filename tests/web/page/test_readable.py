@@ -50,6 +50,7 @@ HIDES = """async ([base, ranges]) => {
 }"""
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_the_shared_cases_hold_in_a_browser(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)

@@ -186,6 +186,7 @@ async def test_misleading_characters_in_names_are_shown_as_numbers(world: World,
     world.shutdown.set()
 
 
+@pytest.mark.capability("C1")
 @pytest.mark.browser
 async def test_a_new_task_keeps_its_text_has_every_field_of_the_api_and_completes_hosts(
     world: World, nursery: trio.Nursery

@@ -169,6 +169,7 @@ async def test_a_viewer_that_reconnects_receives_the_missed_changes(world: World
         assert (await stream.until("tasks"))["complete"] is False
 
 
+@pytest.mark.capability("C1")
 async def test_a_viewer_that_does_not_read_delays_no_other_and_then_gets_the_latest_state(world: World) -> None:
     task = await world.run("web-1", "web-2")
     async with watching(world, f"task={task['task_id']}") as slow, watching(world, f"task={task['task_id']}") as quick:
@@ -241,6 +242,7 @@ async def test_invalid_subscriptions_are_refused_before_anything_is_sent(world: 
     assert (await world.get(f"{PATH}?{many}")).error["field"] == "task"
 
 
+@pytest.mark.capability("G2")
 async def test_states_and_groups_of_a_task_are_sent_as_they_change_and_end_with_the_latest(world: World) -> None:
     task = await world.run("web-1", "web-2")
     async with watching(world, f"topic=states,groups&task={task['task_id']}") as stream:
@@ -305,6 +307,7 @@ async def test_states_and_groups_need_a_task(world: World) -> None:
     assert (answer.status, answer.error["code"]) == (422, "missing_field")
 
 
+@pytest.mark.capability("I15")
 async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: World) -> None:
     viewers, limits = world.app.context.viewers, world.deps.limits  # type: ignore[attr-defined]
     assert viewers.spacing == limits.event_spacing
@@ -316,6 +319,7 @@ async def test_the_more_viewers_there_are_the_rarer_are_their_updates(world: Wor
     assert viewers.spacing == limits.event_spacing
 
 
+@pytest.mark.capability("C3")
 async def test_a_change_for_all_viewers_is_sent_to_one_after_the_other(world: World) -> None:
     """Fifty updates at the same moment would block everything else."""
     number = 40

@@ -89,12 +89,14 @@ def worst(what: str, folder: Path, broken: str = "") -> tuple[int, int, int]:
     return most, looked, disk.syncs
 
 
+@pytest.mark.capability("Q6", "F4")
 @pytest.mark.parametrize("what", ["store", "journal"])
 def test_what_was_confirmed_is_there_whenever_the_power_fails(what: str, tmp_path: Path) -> None:
     lost, looked, syncs = worst(what, tmp_path)
     assert lost == 0 and looked == 2 * POINTS and syncs > 20
 
 
+@pytest.mark.capability("F4")
 @pytest.mark.parametrize(
     ("what", "broken"),
     [("store", "OFF"), ("store", "NORMAL"), ("journal", "no sync"), ("journal", "no sync of the directory")],

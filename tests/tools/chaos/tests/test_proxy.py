@@ -184,6 +184,7 @@ async def test_a_slow_line_takes_its_time_on_a_fake_clock(autojump_clock: trio.t
             one.close()
 
 
+@pytest.mark.capability("F9")
 async def test_what_is_lost_on_the_way_comes_late_and_whole(autojump_clock: trio.testing.MockClock) -> None:
     again = random.Random(3)
     losses = [sum(1 for _ in iter(lambda: again.random() < 0.5, False)) for _ in range(5)]

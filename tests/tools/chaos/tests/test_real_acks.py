@@ -71,6 +71,7 @@ def test_what_a_database_does_not_hold_is_missing(
     assert len(edge.missing) == missing and edge.seen == 1 and not edge.acked
 
 
+@pytest.mark.capability("F2")
 async def test_what_was_acknowledged_is_in_the_database_of_a_server_that_was_killed_at_once(tmp_path: Path) -> None:
     edge = await acks(tmp_path / "site", agents=2, times=5)
     assert edge.kills == 5 <= edge.seen and edge.good, edge.as_json()

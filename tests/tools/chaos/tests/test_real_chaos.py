@@ -26,6 +26,7 @@ def check(report: Report, options: Options) -> None:
     assert json.loads(json.dumps(report.as_json()))["again"].startswith("make chaos AGENTS=")
 
 
+@pytest.mark.capability("G1", "Q4", "I8", "F1")
 async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Path) -> None:
     report = await run_chaos(SQLITE, tmp_path / "site")
     check(report, SQLITE)
@@ -35,6 +36,7 @@ async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Pat
     assert report.done["lock database"]
 
 
+@pytest.mark.capability("G1", "F1")
 async def test_a_storm_on_mariadb_with_its_database_killed_and_commits_cut(tmp_path: Path) -> None:
     report = await run_chaos(MYSQL, tmp_path / "site")
     check(report, MYSQL)

@@ -30,6 +30,7 @@ def place(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.capability("F15")
 @pytest.mark.parametrize("how", ["eio", "enospc"])
 def test_results_wait_on_their_hosts_while_the_servers_disk_fails(
     make_rig: Callable[..., Rig], place: Path, tmp_path: Path, how: str
@@ -52,6 +53,7 @@ def test_results_wait_on_their_hosts_while_the_servers_disk_fails(
     assert started(place) == 2
 
 
+@pytest.mark.capability("F15")
 @pytest.mark.parametrize("how", ["eio", "enospc"])
 def test_nothing_starts_on_a_host_whose_journal_cannot_be_written_and_it_heals(
     make_rig: Callable[..., Rig], place: Path, how: str

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.tools.chaos.runs.network_faults import STOPPED, run_network_faults
 
 KINDS = ("half-open", "RST storm", "loss of 20 %", STOPPED)
 SILENCE = 1.5
 
 
+@pytest.mark.capability("Q11", "I8", "F6")
 async def test_bad_lines_are_noticed_healed_and_lose_nothing(tmp_path: Path) -> None:
     found = await run_network_faults(
         tmp_path / "site",

@@ -13,6 +13,7 @@ from tests.tools.chaos.runs.outage import TASKS, outage
 from tests.tools.chaos.work import Work
 
 
+@pytest.mark.capability("D9", "F11")
 @pytest.mark.parametrize("store", ["sqlite", "mysql"])
 async def test_what_ends_without_a_database_is_there_when_it_is_back(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.tools.chaos.runs.partition import partition
 from tests.tools.chaos.site import SILENCE
 
 
+@pytest.mark.capability("K5", "Q11", "F7")
 async def test_half_of_the_agents_are_cut_off_and_nothing_is_lost_or_given_up(tmp_path: Path) -> None:
     found = await partition(tmp_path / "site", agents=4, seconds=1.5 * SILENCE, seed=1, short=True)
     assert found.good, found.as_json()

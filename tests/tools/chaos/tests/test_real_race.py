@@ -50,6 +50,7 @@ def test_a_row_contradicts_what_its_command_left_or_not(
     assert right(one, started, ended, journal) is holds
 
 
+@pytest.mark.capability("F21")
 async def test_commands_that_end_as_they_are_canceled_end_one_way_or_the_other(tmp_path: Path) -> None:
     found = await race(tmp_path / "site", agents=3, commands=12, seed=1)
     print(found.as_json())

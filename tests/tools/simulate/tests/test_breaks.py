@@ -11,6 +11,7 @@ from tests.tools.simulate.breaks.apply import Break, altered, applied
 from tests.tools.simulate.run import play, simulated
 
 
+@pytest.mark.capability("Q4")
 @pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.what)
 def test_a_break_is_found(broken: Break) -> None:
     with simulated():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from server.core.states import ExecutionStatus
 from tests.tools.simulate.machines.link import DOWN, UP
 from tests.tools.simulate.report import replay
@@ -95,6 +97,7 @@ class Divided(World):
         return wrong
 
 
+@pytest.mark.capability("K5", "Q11")
 def test_after_ten_minutes_without_half_of_the_fleet_every_row_is_right_within_half_a_minute_and_nothing_is_lost() -> (
     None
 ):

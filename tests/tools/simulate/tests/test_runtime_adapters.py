@@ -32,6 +32,7 @@ def digest(*seeds: int) -> str:
     return hashed.hexdigest()
 
 
+@pytest.mark.capability("Q4")
 def test_no_schedule_breaks_a_promise_under_trio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (server.rpc.session.streams, server.rpc.session.setup, server.cluster.lease):
         monkeypatch.setattr(module, "log", QUIET)

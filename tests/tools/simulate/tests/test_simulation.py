@@ -23,12 +23,14 @@ def outcome() -> Outcome:
     return play_all(range(SEEDS))
 
 
+@pytest.mark.capability("G1", "Q4", "I8", "I20", "F3")
 def test_no_schedule_breaks_a_promise(outcome: Outcome) -> None:
     print("\n".join(table(outcome)))
     assert not outcome.failures, "\n".join(f"{replay(seed)}\n  {failure}" for seed, failure in outcome.failures.items())
     assert outcome.runs == SEEDS and outcome.starts > SEEDS
 
 
+@pytest.mark.capability("Q4", "F3")
 def test_every_fault_strikes_and_meets_executions_in_every_status(outcome: Outcome) -> None:
     assert [name for name in FAULTS if not outcome.faults[name]] == []
     assert [status for status in STATUSES if not sum(outcome.covered[status, name] for name in FAULTS)] == []

@@ -30,6 +30,7 @@ async def test_a_set_is_committed_when_it_is_answered(world: World) -> None:
     assert kept is not None and (kept.selector, kept.changed_by, kept.description) == ("web*", "admin", "front")
 
 
+@pytest.mark.capability("R8")
 async def test_every_selector_takes_it(world: World) -> None:
     await world.know("web1", "web2", "db1")
     await world.post(SETS, {"name": "web", "selector": "web?"})
@@ -44,6 +45,7 @@ async def test_every_selector_takes_it(world: World) -> None:
     assert (await world.get(f"{SETS}/web")).json["used_by"] == ["both"]
 
 
+@pytest.mark.capability("R8")
 async def test_the_hosts_of_a_task_stay_when_the_set_changes(world: World) -> None:
     await world.know("web1", "web2")
     await world.post(SETS, {"name": "web", "selector": "web1"})
@@ -108,6 +110,7 @@ async def test_an_unknown_set_is_refused_with_a_proposal(world: World) -> None:
     assert (missing.status, missing.error["code"]) == (404, "set_not_found") and "web" in missing.error["hint"]
 
 
+@pytest.mark.capability("R8")
 async def test_a_cycle_is_refused_and_nothing_changes(world: World) -> None:
     await world.know("web1")
     await world.post(SETS, {"name": "a", "selector": "web1"})

@@ -12,6 +12,7 @@ from server.core.effects import SaveHost
 from tests.web.world import World
 
 
+@pytest.mark.capability("M21")
 async def test_a_host_can_be_created_before_it_connects(world: World) -> None:
     answer = await world.post("/api/v1/hosts", {"hostname": "new-1", "labels": {"env": "prod"}})
     assert answer.status == 201 and answer.headers["Location"].endswith(answer.json["host_id"])
@@ -31,6 +32,7 @@ async def test_a_bad_name_is_refused(world: World, name: str) -> None:
     assert (answer.status, answer.error["field"]) == (422, "hostname")
 
 
+@pytest.mark.capability("D6")
 async def test_the_list_is_paged_by_name_and_filtered(world: World) -> None:
     async def names(query: str) -> list[str]:
         return [row["hostname"] for row in (await world.get(f"/api/v1/hosts?{query}")).json["items"]]
@@ -51,6 +53,7 @@ async def test_the_list_is_paged_by_name_and_filtered(world: World) -> None:
         assert (await world.get(f"/api/v1/hosts?{query}")).error["field"] == field
 
 
+@pytest.mark.capability("D6")
 async def test_labels_are_set_kept_and_taken_away(world: World) -> None:
     await world.call("PATCH", "/api/v1/hosts/db-1", {"labels": {"a": "1", "b": "2"}})
     answer = await world.call("PATCH", f"/api/v1/hosts/{world.ids['db-1']}", {"labels": {"a": None, "c": ""}})
@@ -89,6 +92,7 @@ async def test_labels_and_facts_that_change_at_the_same_time_are_both_kept(world
     assert (seen["labels"], seen["version"]) == ({"a": "1", "b": "1"}, "9.9") == (stored.labels, stored.version)
 
 
+@pytest.mark.capability("M21")
 async def test_a_host_is_deleted_only_when_it_is_offline_and_idle(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")

@@ -82,6 +82,7 @@ async def test_an_expression_that_is_wrong_names_the_column(world: World) -> Non
     assert (listed.status, listed.error["code"], listed.error["field"]) == (422, "invalid_expression", "select")
 
 
+@pytest.mark.capability("D5")
 async def test_a_task_freezes_the_hosts_and_keeps_the_text(world: World) -> None:
     await label(world, "web-1", role="db")
     task = await world.run("role=db and online", "db-1")
@@ -99,6 +100,7 @@ async def test_a_host_name_does_not_change_the_words_of_the_grammar(world: World
         assert (await world.post("/api/v1/hosts", {"hostname": word})).error["field"] == "hostname"
 
 
+@pytest.mark.capability("R8")
 async def test_results_of_a_task_select_the_hosts_of_the_next(world: World) -> None:
     task = await world.run("all")
     for name, code in (("web-1", 0), ("web-2", 3)):

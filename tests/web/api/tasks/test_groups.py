@@ -45,6 +45,7 @@ async def three(world: World) -> dict[str, Any]:
     )
 
 
+@pytest.mark.capability("C9")
 async def test_hosts_with_equal_results_are_one_group(world: World, three: dict[str, Any]) -> None:
     page = await groups(world, three)
     assert (page["task_id"], page["groups"], page["hosts"], page["next"]) == (three["task_id"], 3, 4, None)
@@ -224,6 +225,7 @@ async def test_a_filter_that_is_wrong_names_the_column(world: World, three: dict
     )
 
 
+@pytest.mark.capability("C9")
 async def test_a_group_is_compared_with_the_largest(world: World, three: dict[str, Any]) -> None:
     number = next(one["number"] for one in (await groups(world, three))["items"] if one["folded"] == "web-9")
     base = f"/api/v1/tasks/{three['task_id']}/groups"
@@ -256,6 +258,7 @@ async def test_a_diff_of_incomplete_outputs_says_so(world: World) -> None:
     assert (shown["text"], shown["whole"], shown["truncated"]) == ("begin\n", False, True)
 
 
+@pytest.mark.capability("C9")
 async def test_a_text_is_found_in_all_outputs_each_read_once(
     world: World, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
@@ -12,6 +13,7 @@ BODY = {"targets": ["web-1"], "command": "true"}
 KEY = {"Idempotency-Key": "k-1"}
 
 
+@pytest.mark.capability("M1", "I10")
 async def test_the_same_key_and_body_give_the_same_task(world: World) -> None:
     first = await world.post("/api/v1/tasks", BODY, headers=KEY)
     again = await world.post("/api/v1/tasks", dict(reversed(BODY.items())), headers=KEY)
@@ -20,6 +22,7 @@ async def test_the_same_key_and_body_give_the_same_task(world: World) -> None:
     assert len((await world.get("/api/v1/tasks")).json["items"]) == 1
 
 
+@pytest.mark.capability("I10")
 async def test_another_body_or_another_verb_is_refused(world: World) -> None:
     await world.post("/api/v1/tasks", BODY, headers=KEY)
     for path, body in (("/api/v1/tasks", BODY | {"command": "false"}), ("/api/v1/run", BODY)):
@@ -44,6 +47,7 @@ async def test_bad_keys_are_named(world: World) -> None:
         assert (answer.status, answer.error["field"]) == (422, "Idempotency-Key")
 
 
+@pytest.mark.capability("I10")
 async def test_twenty_concurrent_requests_create_one_task_and_a_different_one_is_refused(world: World) -> None:
     world.store.gate = trio.Event()
     answers: list[Answer] = []
@@ -89,6 +93,7 @@ async def test_a_client_that_disconnects_leaves_a_complete_task(world: World) ->
     assert (await world.get(f"/api/v1/tasks/{again.json['task_id']}")).json["status"] == "completed"
 
 
+@pytest.mark.capability("R6")
 async def test_a_run_interrupted_between_creation_and_start_is_started_by_its_repetition(world: World) -> None:
     # A crash leaves the task under its key, pending, as `run` had committed it.
     submit = world.conductor.submit

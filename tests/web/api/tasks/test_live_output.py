@@ -68,6 +68,7 @@ async def whole(stream: Stream) -> tuple[dict[str, bytes], list[tuple[str, Any]]
             got[data["stream"]] += base64.b64decode(data["base64"])
 
 
+@pytest.mark.capability("G2")
 async def test_live_output_arrives_as_sent_and_the_result_completes_it(world: World) -> None:
     async with running(world) as viewed, viewed.open() as stream:
         assert await stream.next() == ("attempt", {"attempt": 1})

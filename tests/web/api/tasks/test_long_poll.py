@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 import trio.lowlevel
 import trio.testing
@@ -23,6 +24,7 @@ async def waiting(world: World, nursery: trio.Nursery, path: str, into: list[Ans
             await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.capability("G2", "M6")
 async def test_a_long_poll_returns_on_change(world: World) -> None:
     task = await world.run("web-1")
     answers: list[Answer] = []
@@ -33,6 +35,7 @@ async def test_a_long_poll_returns_on_change(world: World) -> None:
     assert answers[0].json["status"] == "completed" and answers[0].json["version"] > task["version"]
 
 
+@pytest.mark.capability("M6")
 async def test_many_wait_for_one_change(world: World) -> None:
     task = await world.run("web-1")
     answers: list[Answer] = []
@@ -89,6 +92,7 @@ async def test_long_polls_end_when_the_server_stops_and_when_the_task_is_deleted
         assert (await world.get(f"/api/v1/tasks/{kept['task_id']}?wait=60")).json == kept
 
 
+@pytest.mark.capability("G2")
 async def test_nothing_is_shown_that_is_not_committed(world: World) -> None:
     task = await world.run("web-1")
     world.store.gate = trio.Event()

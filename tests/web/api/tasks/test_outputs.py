@@ -97,6 +97,7 @@ async def test_offsets_beyond_the_end_are_416_and_a_stream_without_output_is_emp
     assert (wrong.status, wrong.error["field"]) == (422, "stream")
 
 
+@pytest.mark.capability("O7")
 async def test_hosts_of_a_task_are_paged_and_filtered_by_status(world: World) -> None:
     task = await world.run("all")
     world.report(task, "web-1")
@@ -114,6 +115,7 @@ async def test_hosts_of_a_task_are_paged_and_filtered_by_status(world: World) ->
     assert (await world.get(f"{path}?after=x")).error["field"] == "after"
 
 
+@pytest.mark.capability("Z4")
 async def test_an_offline_host_is_flagged_and_its_result_is_accepted_later(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")

@@ -31,6 +31,7 @@ async def made(world: World, number: int, **more: object) -> list[str]:
     return ids
 
 
+@pytest.mark.capability("M3")
 async def test_pages_hold_every_task_once_newest_first(world: World) -> None:
     ids = await made(world, 5)
     rows = await pages(world, "")
@@ -47,6 +48,7 @@ async def test_a_name_with_a_star_is_a_pattern_and_the_list_stays_newest_first(w
     assert [row["name"] for row in await pages(world, "&name=b")] == ["b", "b"]
 
 
+@pytest.mark.capability("M3", "M12", "M13", "M14", "M15")
 async def test_filters(world: World) -> None:
     ids = await made(world, 2, type="audit")
     await world.post(

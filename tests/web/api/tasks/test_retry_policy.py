@@ -39,6 +39,7 @@ async def test_waiting_for_hosts_is_not_the_default(world: World) -> None:
     assert (row["status"], row["error"]["code"], row["waits_for"]) == ("dispatch_failed", "never_seen", None)
 
 
+@pytest.mark.capability("D4", "H1")
 async def test_what_a_pending_row_waits_for(world: World) -> None:
     task = (
         await world.post(
@@ -101,6 +102,7 @@ async def ended(world: World) -> dict[str, Any]:
     return task
 
 
+@pytest.mark.capability("Z6", "D1")
 @pytest.mark.parametrize(("body", "hosts"), [
     ({}, ["db-1", "web-2"]),
     ({"only": ["failed"]}, ["web-2"]),

@@ -12,6 +12,7 @@ from tests.web.world import Answer, World
 ASK = {"targets": ["web-1", "web-2"], "command": "uname -a"}
 
 
+@pytest.mark.capability("M2", "S1")
 async def test_a_task_is_created_pending_and_says_what_it_waits_for(world: World) -> None:
     answer = await world.post(
         "/api/v1/tasks", ASK | {"description": "d", "type": "audit", "parameters": {"A": "1"}, "umask": "022"}
@@ -31,6 +32,7 @@ async def test_a_task_is_created_pending_and_says_what_it_waits_for(world: World
     assert (await world.get(answer.headers["Location"])).json == task
 
 
+@pytest.mark.capability("G3", "C2", "M7", "R6")
 async def test_a_task_runs_to_its_end_and_every_host_reports_how(world: World) -> None:
     created = (await world.post("/api/v1/tasks", ASK | {"targets": ["all"]})).json
     path = f"/api/v1/tasks/{created['task_id']}"
@@ -73,6 +75,7 @@ async def test_a_task_runs_to_its_end_and_every_host_reports_how(world: World) -
     )
 
 
+@pytest.mark.capability("Z6", "M4")
 async def test_a_second_start_is_refused_and_runs_nothing(world: World) -> None:
     task = await world.run("web-1")
     again = await world.post(f"/api/v1/tasks/{task['task_id']}/start")
@@ -92,6 +95,7 @@ async def test_cancel_ends_what_has_not_started_and_a_finished_task_cannot_be_ca
     assert (again.status, again.error["code"]) == (409, "task_finished")
 
 
+@pytest.mark.capability("M5")
 async def test_cancel_of_a_running_task_is_a_request(world: World) -> None:
     task = await world.run("web-1")
     world.begin(task, "web-1")
@@ -100,6 +104,7 @@ async def test_cancel_of_a_running_task_is_a_request(world: World) -> None:
     assert (await world.post(f"/api/v1/tasks/{task['task_id']}/cancel")).status == 202
 
 
+@pytest.mark.capability("M20")
 @pytest.mark.parametrize("ended", [False, True], ids=["pending", "ended"])
 async def test_a_task_that_is_not_running_can_be_deleted(world: World, ended: bool) -> None:
     task = (await world.post("/api/v1/tasks", ASK)).json
@@ -163,6 +168,7 @@ async def test_a_running_task_is_not_deleted(world: World) -> None:
     assert (answer.status, answer.error["code"]) == (409, "task_running")
 
 
+@pytest.mark.capability("M16", "M18")
 async def test_statistics_and_shortcut_lists_agree_with_what_was_done(world: World) -> None:
     pending = (await world.post("/api/v1/tasks", ASK)).json
     running = await world.run("web-1")
