@@ -112,7 +112,7 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
         state, journal.header.journal_id, boot_id, EngineConfig(slots=settings.slots, spool_bytes=settings.spool_bytes)
     )
     rules = policy.load(settings.policy_file)
-    about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, settings.hostname)
+    about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, _host_name(settings, joined))
     log.info(
         "agent_started",
         host_id=host_id,
@@ -168,6 +168,11 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
             await forks.aclose()
             await trio.to_thread.run_sync(journal.close)
         log.info("agent_stopped", running=engine.running)
+
+
+def _host_name(settings: Settings, joined: credentials.Joined | None) -> str:
+    """Return the host name of the settings, or else the one given when joining; empty for the kernel's."""
+    return settings.hostname or (joined.hostname if joined is not None else "")
 
 
 def _open(

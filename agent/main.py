@@ -51,7 +51,9 @@ def cli() -> None:
 )
 @click.option("--state", metavar="DIR", help="State directory. [/var/lib/clarion-agent]")
 @click.option("--slots", metavar="N", help="Number of commands that may run at the same time. [16]")
-@click.option("--hostname", metavar="NAME", help="Host name sent to the server instead of the kernel's name.")
+@click.option(
+    "--hostname", metavar="NAME", help="Host name sent to the server. [the one given when joining, else the kernel's]"
+)
 @click.option(
     "--label", "labels", metavar="KEY=VALUE", multiple=True, help="Label sent to the server; may be given repeatedly."
 )
@@ -86,7 +88,11 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
 @click.option(
     "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
 )
-@click.option("--hostname", metavar="NAME", help="Host name sent to the server instead of the kernel's name.")
+@click.option(
+    "--hostname",
+    metavar="NAME",
+    help="Host name sent to the server instead of the kernel's name, now and by 'clarion-agent run'.",
+)
 def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
     """Join a server: create a key on this host and use a join token to get a certificate for it."""
     from agent import log

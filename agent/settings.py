@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             connection.
         state: Directory of identity, journal and spool.
         slots: Commands that may run at the same time.
-        hostname: Host name sent to the server; empty for the kernel's name.
+        hostname: Host name sent to the server; empty for the one given when joining, or else the kernel's.
         policy_file: See agent/policy.py.
     """
 
@@ -211,8 +211,12 @@ def _file(raw: object) -> Path:
     return path
 
 
-def _hostname(raw: object) -> str:
-    """Check a host name: at most 255 characters (RFC 1035 2.3.4), printable, without spaces."""
+def host_name(raw: object) -> str:
+    """Check a host name: at most 255 characters (RFC 1035 2.3.4), printable, without spaces.
+
+    Raises:
+        ValueError: It has another form.
+    """
     if not isinstance(raw, str) or not 1 <= len(raw) <= 255 or not raw.isprintable() or " " in raw:
         raise ValueError(f"must be a name of 1 to 255 characters without spaces, not {raw!r}")
     return raw
@@ -231,7 +235,7 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "state": _file,
     "slots": _whole(1, 1_024),
     "labels": _labels,
-    "hostname": _hostname,
+    "hostname": host_name,
     "policy_file": _file,
     "log_level": _level,
     "connect_timeout": _seconds(0.1, 600),

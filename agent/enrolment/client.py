@@ -14,7 +14,7 @@ import trio
 
 from agent import identity
 from agent.clock import full_jitter
-from agent.enrolment import credentials
+from agent.enrolment import credentials, facts
 from agent.enrolment.credentials import Joined, Key, Receipt
 from agent.errors import JoinFailed, StateUnusable
 from agent.log import Log
@@ -54,13 +54,13 @@ class JoinRequest:
         server: Host and enrolment port.
         token: Text of the join token.
         pin: Pin of the CA in the form that credentials.pin returns.
-        hostname: Host name sent to the server.
+        hostname: Host name sent to the server, and kept for `run`; empty for the kernel's.
     """
 
     server: tuple[str, int]
     token: str
     pin: str
-    hostname: str
+    hostname: str = ""
 
 
 async def join(state: Path, asked: JoinRequest, disk: Disk | None = None, rng: random.Random | None = None) -> Joined:
@@ -92,7 +92,7 @@ async def join(state: Path, asked: JoinRequest, disk: Disk | None = None, rng: r
         trusted = credentials.trusting_context(answer.root.decode("ascii"))
         key = _key(state)
         asked_at = linux.boottime_ns() // 1_000_000
-        request = EnrolRequest(asked.token, key.request(), asked.hostname, previous(state))
+        request = EnrolRequest(asked.token, key.request(), asked.hostname or facts.own_name(), previous(state))
         given = parse(
             EnrolResponse,
             await _request_certificate(
@@ -106,7 +106,7 @@ async def join(state: Path, asked: JoinRequest, disk: Disk | None = None, rng: r
     except (LinkClosed, MessageTooLarge, MalformedMessage, ssl.SSLError, UnicodeDecodeError) as error:
         raise JoinFailed(str(error), _remedy(str(error))) from error
     _check(given, key)
-    where = Joined(given.host_id, given.agent_host or host, given.agent_port, host, port, asked.pin)
+    where = Joined(given.host_id, given.agent_host or host, given.agent_port, host, port, asked.pin, asked.hostname)
     try:
         # the certificate is written last: it marks this host as joined
         (disk or Disk()).write_file(state / identity.NAME, f"{given.host_id}\n".encode())

@@ -45,7 +45,7 @@ _PIN = re.compile(r"sha256:([0-9a-f]{64})")
 _GENERATION = re.compile(r"clarion:generation:([0-9]+)\Z")
 
 
-class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Joined(msgspec.Struct, frozen=True, omit_defaults=True):
     """The server that this agent has joined.
 
     Attributes:
@@ -54,6 +54,10 @@ class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         enrol_host: Address for renewals.
         enrol_port: Port for renewals.
         ca_pin: Pin of the server's CA.
+        hostname: Host name that was given when joining; empty if none was given. `run` sends it unless its own settings
+            contain one.
+
+    Unknown fields are ignored, so that an older agent can read the file of a newer one.
     """
 
     host_id: str
@@ -62,6 +66,7 @@ class Joined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enrol_host: str
     enrol_port: int
     ca_pin: str
+    hostname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import trio
 
-from agent.enrolment import client, credentials, facts
+from agent.enrolment import client, credentials
 from agent.enrolment.credentials import Joined
-from agent.errors import AgentError, BadSettings, TokenUnreadable
-from agent.settings import address, read_token
+from agent.errors import AgentError, BadSettings, StateUnusable, TokenUnreadable
+from agent.settings import address, host_name, read_token
 from agent.storage.lock import hold
 from proto.common.exception_groups import sole
 
@@ -28,10 +29,13 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
         pin = credentials.pin(ca_pin)
     except ValueError as error:
         raise BadSettings(f"--ca-pin: {error}", "copy it from the server") from error
-    asked = client.JoinRequest(
-        _address(server), _token(token_file), pin, facts.readable(hostname or "") or facts.own_name()
-    )
+    try:
+        chosen = "" if hostname is None else host_name(hostname)
+    except ValueError as error:
+        raise BadSettings(f"--hostname: {error}", "give another name, or leave the option out") from error
+    request = client.JoinRequest(_address(server), _token(token_file), pin, chosen)
     with hold(state):
+        asked = request if chosen else _with_earlier_name(request, state)
         try:
             return trio.run(client.join, state, asked)
         except BaseExceptionGroup as group:
@@ -39,6 +43,18 @@ def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str |
             if isinstance(cause, AgentError):
                 raise cause from group
             raise
+
+
+def _with_earlier_name(request: client.JoinRequest, state: Path) -> client.JoinRequest:
+    """Keep the host name of an earlier join with this state directory.
+
+    An earlier file that cannot be read has no effect, because joining again replaces it.
+    """
+    try:
+        earlier = credentials.joined(state).hostname
+    except StateUnusable:
+        return request
+    return replace(request, hostname=earlier)
 
 
 def _address(text: str) -> tuple[str, int]:

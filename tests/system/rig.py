@@ -130,7 +130,7 @@ class Rig:
             return False
 
     def start_agent(self, name: str, *flags: str) -> Process:
-        arguments = ["run", "--state", str(self.state(name)), "--hostname", name, *flags]
+        arguments = ["run", "--state", str(self.state(name)), *flags]
         if self.insecure:
             plain = [
                 "--insecure-loopback",
@@ -138,6 +138,8 @@ class Rig:
                 f"127.0.0.1:{self.agent_port}",
                 "--token-file",
                 str(self.data / "join.token"),
+                "--hostname",
+                name,
             ]
             arguments = [arguments[0], *plain, *arguments[1:]]
         elif not has_joined(self.state(name)):
