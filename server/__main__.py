@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.admin.main import main
+from server.admin.entry import main
 
 if __name__ == "__main__":
     main()

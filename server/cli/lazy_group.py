@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from proto.common.missing_package import missing_package
 from server.cli import interrupt
 from server.cli.client import started
 from server.cli.client.errors import BROKEN_PIPE, CliFailure
@@ -119,11 +120,7 @@ class Root(LazyGroup):
         except Exception as error:
             if os.environ.get("CLARION_TRACEBACK"):
                 raise
-            text_of = (
-                f"clarion: internal error: {type(error).__name__}: {error}; set CLARION_TRACEBACK=1 to see where, "
-                f"and report it"
-            )
-            _end(text_of, UNTOLD if started.may_have_run() else SOFTWARE)
+            _end(_unexpected(error), UNTOLD if started.may_have_run() else SOFTWARE)
         sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -131,6 +128,15 @@ def _option(error: click.NoSuchOption) -> click.UsageError:
     """Return the error for an unknown option in the style of other errors; it proposes only similar options."""
     near = get_close_matches(error.option_name, error.possibilities or (), cutoff=0.7)
     return click.UsageError(f"{error.message}{f' Did you mean {near[0]!r}?' if near else ''}", error.ctx)
+
+
+def _unexpected(error: Exception) -> str:
+    missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None:
+        return f"clarion: {missing[0]}; {missing[1]}"
+    return (
+        f"clarion: internal error: {type(error).__name__}: {error}; set CLARION_TRACEBACK=1 to see where, and report it"
+    )
 
 
 def _end(message: str, code: int) -> None:
