@@ -36,6 +36,7 @@ from agent.shim.system import limits, linux
 from agent.storage.journal import Journal, Sizes, open_journal
 from agent.storage.lock import hold
 from agent.storage.spool import Spool
+from proto.common import file_errors
 from proto.ids import uuid7
 from proto.link.client import connect
 from proto.messages import CommandMessage
@@ -198,9 +199,7 @@ def _open(
             journal.rewrite(state.records())
         stale_directories = recovery.stale_directories(state, spool)
     except OSError as error:
-        raise StateUnusable(
-            f"{spool.root}: {limits.explain(error)}", "make the state directory usable for the agent's user"
-        ) from error
+        raise StateUnusable(f"{spool.root}: {limits.explain(error)}", file_errors.remedy(error)) from error
     return journal, state, recovery.find(state, spool, boot_id), stale_directories
 
 

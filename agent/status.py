@@ -10,6 +10,7 @@ from agent.core.model import Stage
 from agent.errors import NoState, StateUnusable
 from agent.storage.journal import read_journal
 from agent.storage.lock import held, holder
+from proto.common import file_errors
 
 
 def status(state: Path) -> dict[str, Any]:
@@ -55,9 +56,7 @@ def status(state: Path) -> dict[str, Any]:
             "name the directory that the agent was started with",
         ) from None
     except OSError as error:
-        raise StateUnusable(
-            f"state directory {state}: {error.strerror}", "run this as the agent's user or as root"
-        ) from error
+        raise StateUnusable(f"state directory {state}: {error.strerror}", file_errors.remedy(error)) from error
 
 
 def text(found: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from agent.errors import JoinFailed, StateUnusable
 from agent.log import Log
 from agent.shim.system import linux
 from agent.storage.disk import Disk
+from proto.common import file_errors
 from proto.ids import is_id
 from proto.link.errors import LinkClosed, LinkRefused, MessageTooLarge
 from proto.link.unary import call
@@ -116,7 +117,8 @@ async def join(state: Path, asked: JoinRequest, disk: Disk | None = None, rng: r
         (state / credentials.WAITING).unlink(missing_ok=True)
     except OSError as error:
         raise StateUnusable(
-            f"{state}: {error.strerror or error}", "free space there; the token has been used, so create a new one"
+            f"{state}: {error.strerror or error}",
+            f"{file_errors.remedy(error)}; the token has been used, so create a new one",
         ) from error
     return where
 
@@ -146,7 +148,7 @@ async def _request_certificate(
                 disk.write_file(state / credentials.WAITING, key.pem())
             except OSError as error:
                 raise StateUnusable(
-                    f"{state}: {error.strerror or error}", "free space there, then join again"
+                    f"{state}: {error.strerror or error}", f"{file_errors.remedy(error)}; then join again"
                 ) from error
         pause = 0.5 + full_jitter(tries, ASK_BASE, ASK_MAX, rng)
         tries += 1
@@ -165,7 +167,9 @@ def _key(state: Path) -> Key:
         return Key((state / credentials.WAITING).read_bytes())
     except FileNotFoundError:
         return Key()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StateUnusable(f"{state / credentials.WAITING}: {error.strerror}", file_errors.remedy(error)) from error
+    except ValueError as error:
         raise StateUnusable(f"{state / credentials.WAITING}: {error}", "remove it and join again") from error
 
 

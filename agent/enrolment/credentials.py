@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from agent.errors import PinMismatch, StateUnusable
 from agent.storage.disk import Disk
+from proto.common import file_errors
 
 IDENTITY, ROOT, JOINED, RECEIPT = "identity.pem", "ca.pem", "joined.json", "receipt.json"
 WAITING = "joining.pem"
@@ -150,7 +151,7 @@ def has_joined(state: Path) -> bool:
     except OSError as error:
         raise StateUnusable(
             f"state directory {state}: {error.strerror or error}",
-            "run the agent as the user who owns the state directory",
+            file_errors.remedy(error),
         ) from error
 
 
@@ -388,6 +389,9 @@ def check_pin(root: bytes, wanted: str) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> StateUnusable:
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError | FileNotFoundError):
+        # the file may be whole: joining again would use up a token and change nothing
+        return StateUnusable(f"{path}: {error.strerror or error}", file_errors.remedy(error))
     return StateUnusable(
         f"{path}: {getattr(error, 'strerror', None) or error}",
         "let this host join again: 'clarion hosts release HOST', then 'clarion-agent join'",

@@ -25,6 +25,7 @@ from agent.errors import StateUnusable
 from agent.shim.system.limits import explain
 from agent.storage.disk import Disk
 from agent.storage.journal_file import Header, content, frame, scan, written
+from proto.common import file_errors
 
 Report = Callable[[JournalDurable | JournalFailed], None]
 BATCH = 4_096
@@ -280,5 +281,5 @@ def open_journal(
     except OSError as error:
         raise StateUnusable(
             f"{path}: {explain(error)}",
-            "make the state directory readable and writable for the agent's user and free space on its disk",
+            file_errors.remedy(error),
         ) from error

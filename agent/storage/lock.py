@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from agent.errors import StateInUse, StateUnusable
+from proto.common import file_errors
 from proto.common.lock_file import LockHeld, lock_file
 
 NAME = "lock"
@@ -36,7 +37,7 @@ def hold(state: Path) -> Iterator[None]:
     except OSError as error:
         raise StateUnusable(
             f"state directory {state}: {error.strerror}",
-            "make it writable for the agent's user, or name another with --state",
+            f"{file_errors.remedy(error)}, or name another directory with --state",
         ) from error
     with stack:
         yield

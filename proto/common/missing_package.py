@@ -14,7 +14,7 @@ EXTRAS = {
     "structlog": "server",
     "trio_mysql": "server",
 }
-"""Top-level module of each dependency of the extras `cli` and `server` in pyproject.toml, and the extra that installs it."""
+"""Top-level module of each dependency in the extras of pyproject.toml, and the extra that installs it."""
 
 
 def missing_package(error: ModuleNotFoundError) -> tuple[str, str] | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from proto.common import file_errors
 from proto.common.exception_groups import leaves
 from server.errors import NO_PERMISSION, SOFTWARE, UNAVAILABLE, ClarionError
 from server.security.init import InitFailed
@@ -22,9 +26,11 @@ CONFIG = 78
 """EX_CONFIG of sysexits.h."""
 CANNOT_CREATE = 73
 """EX_CANTCREAT of sysexits.h."""
+SYSTEM = 71
+"""EX_OSERR of sysexits.h: the system or the installation lacks something."""
 
 _NOT_PERMITTED = (errno.EACCES, errno.EPERM)
-_CANNOT_WRITE = (*_NOT_PERMITTED, errno.EROFS, errno.ENOSPC, errno.ENOENT, errno.EDQUOT)
+_KERNEL_FOLDERS = (Path("/proc"), Path("/sys"), Path("/dev"))
 
 
 def fail(code: int, message: str, hint: str = "") -> NoReturn:
@@ -93,13 +99,33 @@ def _explain_os(error: OSError, settings: Settings) -> tuple[int, str, str]:
             "this user may not listen on http.port, agent_port.port or enrol.port",
             "choose ports from 1024 on",
         )
-    if error.errno in _CANNOT_WRITE and error.filename is not None:
-        return (
-            CANNOT_CREATE,
-            f"{error.filename}: {error.strerror}",
-            "check the owner, the mode and the free space of the data directory",
-        )
+    if error.filename is not None:
+        return _explain_file(error, settings)
     return SOFTWARE, f"the operating system refused: {error}", ""
+
+
+def _explain_file(error: OSError, settings: Settings) -> tuple[int, str, str]:
+    """Explain an error about a file by where the file is: only the data directory's files are the operator's."""
+    message = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    if _inside(path, settings.data):
+        return CANNOT_CREATE, message, file_errors.remedy(error)
+    if any(_inside(path, folder) for folder in _KERNEL_FOLDERS):
+        return SYSTEM, message, "let the server read this path: ProcSubset= and Protect…= of its unit, or mount it"
+    if any(_inside(path, folder) for folder in _program_folders()):
+        return SYSTEM, message, "this file belongs to the program: install Clarion again, readable for this user"
+    return CANNOT_CREATE, message, file_errors.remedy(error)
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(os.path.abspath(folder))
+
+
+def _program_folders() -> tuple[Path, ...]:
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    packages = Path(__file__).parents[2]
+    ours = (packages / name for name in ("server", "proto", "_speedups"))
+    return *map(Path, libraries), *ours
 
 
 def _taken_ports(settings: Settings) -> Iterator[str]:

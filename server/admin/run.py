@@ -10,7 +10,7 @@ from server.admin.options import settings_options
 from server.errors import SOFTWARE
 from server.security import ca_files
 from server.security.init import InitFailed, ensure_token, read_token
-from server.security.lock import locked
+from server.security.lock import BOOT_ID, locked
 from server.security.tokens import Kind
 from server.settings.faults import SettingsError
 from server.settings.password_file import read_password
@@ -58,6 +58,13 @@ def _serve(settings: Settings) -> int:
     logs.configure(settings.log.level)
     try:
         with locked(settings.data) as place:
+            if not place:
+                logs.logger("server.admin.run").warning(
+                    "boot_id_unreadable",
+                    file=str(BOOT_ID),
+                    consequence="after a crash the next server waits until the lease of this one expires",
+                    remedy="remove ProcSubset=pid from the unit, or mount /proc/sys into the container",
+                )
             return int(app.run(settings, place))
     except BaseException as error:
         known = known_causes(error)

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from proto.common import file_errors
 from server.security import ca
 from server.security.durable import write_file
 from server.security.failure import InitFailed
@@ -115,7 +116,7 @@ def make_missing(data: Path, now_ms: int, entropy: Entropy, stage: Path) -> list
         raise InitFailed(
             files.folder,
             f"cannot be made or read: {error.strerror}",
-            "free some disk space, or name another directory with --data",
+            f"{file_errors.remedy(error)}, or name another directory with --data",
         ) from error
     return done
 
@@ -200,7 +201,7 @@ def refresh_server(files: CaFiles, names: Sequence[str], now_ms: int, entropy: E
         raise InitFailed(
             files.server,
             f"cannot be written: {error.strerror}",
-            "free some disk space, and check the owner of the directory",
+            file_errors.remedy(error),
         ) from error
     return True
 
@@ -236,7 +237,9 @@ def _read_key(path: Path) -> ca.Key:
         )
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, TypeError) as error:
         raise InitFailed(path, "holds no private key in PEM", "put it back from your backup") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise InitFailed(path, "is not an ECDSA key", "put it back from your backup")
@@ -248,7 +251,9 @@ def _read_certificate(path: Path) -> x509.Certificate:
     _status(path)
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (ValueError, IndexError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, IndexError) as error:
         raise InitFailed(path, "holds no certificate in PEM", "put it back from your backup") from error
 
 
@@ -260,6 +265,8 @@ def _status(path: Path) -> os.stat_result:
             path, "there is no such file", f"make it with 'clarion-server init --data {path.parent.parent}'"
         ) from None
     except OSError as error:
-        raise InitFailed(
-            path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'"
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InitFailed:
+    return InitFailed(path, f"cannot be read: {error.strerror}", file_errors.remedy(error))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from proto.common import file_errors
 from server.security import ca_files, durable, setup
 from server.security.failure import InitFailed
 from server.security.tokens import BadToken, Kind, Token, make, parse
@@ -98,9 +99,7 @@ def read_token(path: Path, kind: Kind) -> Token:
             path, "there is no such file", f"make it with 'clarion-server init --data {path.parent}'"
         ) from None
     except OSError as error:
-        raise InitFailed(
-            path, f"cannot be read: {error.strerror}", "start the server as the user who ran 'clarion-server init'"
-        ) from None
+        raise InitFailed(path, f"cannot be read: {error.strerror}", file_errors.remedy(error)) from None
     if stat.S_IMODE(mode) & 0o077:
         raise InitFailed(
             path,

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from proto.common.lock_file import LockHeld, lock_file
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Not readable with ProcSubset=pid in the server's unit."""
+
 
 class InUse(Exception):
     """Another server uses this data directory.
@@ -31,7 +34,7 @@ def locked(data: Path) -> Iterator[str]:
 
     Yields:
         The lock's place: the boot id of this kernel and the file's device and inode. An earlier holder of a lock at
-        the same place cannot run any more.
+        the same place cannot run any more. Empty text if the boot id cannot be read.
 
     Raises:
         InUse: Another server holds the lock.
@@ -39,8 +42,15 @@ def locked(data: Path) -> Iterator[str]:
     """
     try:
         with lock_file(data / "server.lock") as descriptor:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-            status = os.fstat(descriptor)
-            yield f"{boot}:{status.st_dev}:{status.st_ino}"
+            yield _place(descriptor)
     except LockHeld as held:
         raise InUse(data, held.holder) from None
+
+
+def _place(descriptor: int) -> str:
+    try:
+        boot = BOOT_ID.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    status = os.fstat(descriptor)
+    return f"{boot}:{status.st_dev}:{status.st_ino}" if boot else ""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from proto.common import file_errors
 from server.security.durable import sync_directory, write_file
 from server.security.failure import InitFailed
 
@@ -49,7 +50,7 @@ def exclusive_setup(data: Path) -> Iterator[Stage]:
     try:
         descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise InitFailed(data, f"cannot be opened: {error.strerror}", "check its owner and mode") from error
+        raise InitFailed(data, f"cannot be opened: {error.strerror}", file_errors.remedy(error)) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _recover(data)
@@ -63,7 +64,7 @@ def exclusive_setup(data: Path) -> Iterator[Stage]:
         raise InitFailed(
             Path(error.filename or data),
             f"cannot be written: {error.strerror}",
-            "free some disk space, or name another directory with --data",
+            f"{file_errors.remedy(error)}, or name another directory with --data",
         ) from error
     finally:
         os.close(descriptor)

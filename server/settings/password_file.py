@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proto.common import file_errors
 from server.settings.faults import Fault, SettingsError
 from server.settings.sections.store import Store
 
@@ -24,7 +25,7 @@ def read_password(store: Store) -> str:
         with store.password_file.open("rb") as handle:
             raw = handle.read(PASSWORD_LIMIT + 1)
     except OSError as error:
-        raise _refuse(store, f"cannot be read: {error.strerror}; make it readable for this user") from None
+        raise _refuse(store, f"cannot be read: {error.strerror}; {file_errors.remedy(error)}") from None
     line = raw.partition(b"\n")[0].removesuffix(b"\r")
     if len(line) > PASSWORD_LIMIT:
         raise _refuse(store, f"its first line is longer than {PASSWORD_LIMIT} bytes; name the right file")
