@@ -60,7 +60,10 @@ def cli() -> None:
 @click.option("--policy-file", metavar="FILE", help="TOML file with rules about commands that this host refuses.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error. [info]")
 @click.option(
-    "--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML file with these and further settings."
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with these and further settings. [$CLARION_AGENT_CONFIG, else /etc/clarion/agent.toml, if any]",
 )
 def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     """Connect to the server and run its commands until SIGTERM."""
@@ -72,6 +75,8 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     try:
         chosen = settings.load(config, os.environ, {**flags, "labels": labels or None})
         log.configure(chosen.log_level)
+        for name in settings.ignored_variables(os.environ):
+            log.Log().warning("unknown_variable_ignored", name=name)
         app.run(chosen)
     except AgentError as error:
         _fail(error)
@@ -86,42 +91,62 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
     "--ca-pin", required=True, metavar="sha256:…", help="Pin of the server's CA, as 'clarion-server ca show' prints it."
 )
 @click.option(
-    "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="State directory. [as 'clarion-agent run' has it, by default /var/lib/clarion-agent]",
 )
 @click.option(
     "--hostname",
     metavar="NAME",
     help="Host name sent to the server instead of the kernel's name, now and by 'clarion-agent run'.",
 )
-def join(server: str, token_file: str, ca_pin: str, state: Path, hostname: str | None) -> None:
+def join(server: str, token_file: str, ca_pin: str, state: Path | None, hostname: str | None) -> None:
     """Join a server: create a key on this host and use a join token to get a certificate for it."""
     from agent import log
     from agent.enrolment import join_command
 
     log.configure("info")
     try:
-        where = join_command.join(server, token_file, ca_pin, _absolute(state), hostname)
+        where = join_command.join(server, token_file, ca_pin, _state(state), hostname)
     except AgentError as error:
         _fail(error)
-    click.echo(f"joined as {where.host_id}; start the agent with 'clarion-agent run --state {state}'")
+    flag = "" if state is None else f" --state {state}"
+    click.echo(f"joined as {where.host_id}; start the agent with 'clarion-agent run{flag}'")
 
 
 @cli.command()
 @click.option(
-    "--state", type=click.Path(path_type=Path), default=Path("/var/lib/clarion-agent"), show_default=True, metavar="DIR"
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="State directory. [as 'clarion-agent run' has it, by default /var/lib/clarion-agent]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def status(state: Path, as_json: bool) -> None:
+def status(state: Path | None, as_json: bool) -> None:
     """Show the contents of the journal in a state directory."""
     import orjson
 
     from agent import status as page
 
     try:
-        found = page.status(state)
+        found = page.status(_state(state))
     except AgentError as error:
         _fail(error)
     click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if as_json else page.text(found))
+
+
+def _state(given: Path | None) -> Path:
+    """Return the state directory: the given one, or the one that `run` uses.
+
+    Raises:
+        AgentError: The settings are wrong, or the working directory no longer exists.
+    """
+    if given is not None:
+        return _absolute(given)
+    from agent import settings
+
+    return settings.load(None, os.environ, {}).state
 
 
 def _absolute(path: Path) -> Path:

@@ -17,9 +17,15 @@ import msgspec
 
 from agent.errors import BadSettings, TokenUnreadable
 from agent.log import LEVELS
+from proto.common import file_errors
 
 MIB = 1 << 20
 PREFIX = "CLARION_AGENT_"
+CONFIG_VARIABLE = "CLARION_AGENT_CONFIG"
+DEFAULT_CONFIG = Path("/etc/clarion/agent.toml")
+"""Read if it exists and neither --config nor the variable names a file."""
+_TYPING_ERROR = 0.75
+"""Similarity (difflib) from which an unknown variable is taken for a misspelt setting."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +64,9 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
     """Read and check the settings.
 
     Args:
-        config: TOML file, or None.
-        environment: Environment variables.
+        config: TOML file; None for the one that CLARION_AGENT_CONFIG names, else DEFAULT_CONFIG if it exists.
+        environment: Environment variables. An unknown one is an error only if it resembles a setting: container
+            platforms set others, such as CLARION_AGENT_PORT for a service of that name.
         flags: Values by field; None where the flag was not given.
 
     Raises:
@@ -68,11 +75,10 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
     values: dict[str, object] = {}
     faults: list[str] = []
     sources: list[tuple[str, Mapping[str, object]]] = []
-    if config is not None:
-        sources.append((str(config), _toml(config)))
-    sources.append(
-        ("environment", {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)})
-    )
+    file = config_file(config, environment)
+    if file is not None:
+        sources.append((str(file), _toml(file)))
+    sources.append(("environment", _variables(environment)))
     sources.append(("flag", {name: value for name, value in flags.items() if value is not None}))
     for source, given in sources:
         for name, raw in given.items():
@@ -100,6 +106,36 @@ def load(config: Path | None, environment: Mapping[str, str], flags: Mapping[str
         "; ".join(faults),
         "'clarion-agent run --help' lists the flags; each is also a key of the TOML file and CLARION_AGENT_<KEY>",
     )
+
+
+def config_file(given: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the configuration file to read, or None."""
+    if given is not None:
+        return given
+    if environment.get(CONFIG_VARIABLE):
+        return Path(environment[CONFIG_VARIABLE])
+    return DEFAULT_CONFIG if os.path.lexists(DEFAULT_CONFIG) else None
+
+
+def ignored_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin like a setting but are none, and that `load` therefore ignores."""
+    return sorted(
+        name for name in environment if name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _is_setting(name)
+    )
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and _is_setting(name)
+    }
+
+
+def _is_setting(variable: str) -> bool:
+    """Return True for the variable of a setting, also if it is misspelt."""
+    name = variable.removeprefix(PREFIX).lower()
+    return variable != CONFIG_VARIABLE and bool(difflib.get_close_matches(name, CHECKS, n=1, cutoff=_TYPING_ERROR))
 
 
 def read_token(path: Path) -> str:
@@ -253,7 +289,8 @@ def _toml(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(
-            f"config {path}: {getattr(error, 'strerror', None) or error}", "name a readable file with --config"
+            f"config {path}: {getattr(error, 'strerror', None) or 'is not UTF-8'}",
+            file_errors.remedy(error) if isinstance(error, OSError) else "write it in UTF-8",
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"config {path}: {error}", "write it as TOML: key = value, texts in quotes") from error
@@ -262,7 +299,8 @@ def _toml(path: Path) -> dict[str, object]:
 def _unknown(source: str, name: str) -> str:
     near = difflib.get_close_matches(name, CHECKS, n=1)
     advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(CHECKS))}"
-    return f"{name} ({source}): there is no such setting; {advice}"
+    shown = f"{PREFIX}{name.upper()}" if source == "environment" else name
+    return f"{shown} ({source}): there is no such setting; {advice}"
 
 
 def _path(kind: type, value: object) -> object:
