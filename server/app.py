@@ -21,6 +21,8 @@ import structlog
 import trio
 
 from proto.common.exception_groups import first_leaf
+from proto.common.service_manager import ServiceManager
+from proto.common.terminal import Terminal
 from proto.link import server as link
 from server.cluster import lease
 from server.conductor import Conductor
@@ -30,17 +32,17 @@ from server.core.states import TaskStatus
 from server.errors import ClarionError
 from server.fleet.registry import Registry
 from server.fleet.seen import SeenSaver
-from server.lifecycle import database_id, recovery, wiring
+from server.lifecycle import database_id, recovery, reload, wiring
 from server.lifecycle.agent_access import AgentAccess
-from server.ops import garbage
+from server.ops import garbage, supervision
 from server.ops.health import Health, Phase
 from server.ops.metrics import Metrics
 from server.rpc.authenticate import AgentAuth
 from server.rpc.port import AgentPort, agent_port
 from server.rpc.session.orphans import Orphans
-from server.security.init import ensure_token, read_token
+from server.security.init import read_token
 from server.security.tokens import Kind, matches
-from server.settings.schema import Settings
+from server.settings.schema import Loaded, Settings
 from server.store.base import Store
 from server.store.lease import DatabaseReplaced, StoreFenced
 from server.store.writer import Writer, WriterClosed
@@ -96,12 +98,13 @@ class AgentPortCounts:
         self._metrics.command_seconds.observe(seconds)
 
 
-def run(settings: Settings, place: str = "") -> int:
+def run(settings: Settings, place: str = "", load: Callable[[], Loaded] | None = None) -> int:
     """Run the server until a signal stops it.
 
     Args:
         settings: The settings.
         place: Place of the data directory's lock.
+        load: Reads the settings again, for SIGHUP; None if they have no source.
 
     Returns:
         The exit code.
@@ -111,16 +114,8 @@ def run(settings: Settings, place: str = "") -> int:
         ClarionError: The store cannot be opened, or another server has taken its lease.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    trio.run(App(settings, place).run)
+    trio.run(App(settings, place, load, ServiceManager(os.environ)).run)
     return 0
-
-
-def _tokens(settings: Settings) -> TokenVerifier:
-    """Raises InitFailed."""
-    return TokenVerifier(
-        {"admin": read_token(settings.admin_token, Kind.API)},
-        {"metrics": ensure_token(settings.metrics_token, Kind.API)},
-    )
 
 
 class App:
@@ -134,8 +129,19 @@ class App:
         enrol_address: Host and port of the enrolment port once it is served; None without one.
     """
 
-    def __init__(self, settings: Settings, place: str = "") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        place: str = "",
+        load: Callable[[], Loaded] | None = None,
+        manager: ServiceManager | None = None,
+    ) -> None:
         self.settings = settings
+        self._load = load
+        self._manager = manager or ServiceManager({})
+        self._reload: reload.Reload | None = None
+        self._reload_wanted = False
+        self._terminal = Terminal()
         self._holder = lease.this_server(place)
         self.ready = trio.Event()
         self.stop = trio.Event()
@@ -152,16 +158,30 @@ class App:
             ClarionError: The store cannot be used.
             StoreRefused: The database refused a write that it should accept.
         """
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._stop_on, signals)
+                nursery.start_soon(self._handle_signals, signals)
                 await self._serve()
                 nursery.cancel_scope.cancel()
 
-    async def _stop_on(self, signals: AsyncIterator[int]) -> None:
+    async def _handle_signals(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
+            if number == signal.SIGHUP and not self._terminal.has_gone():
+                self.reload()
+                continue
             log.info("stopping", signal=signal.Signals(number).name)
+            self._manager.stopping()
             self.stop.set()
+
+    def reload(self) -> None:
+        """Read settings, tokens and certificates again and use them; during the start, do so when it is complete."""
+        self._reload_wanted = self._reload is None
+        if self._reload is None:
+            log.info("reload_postponed", until="the start is complete")
+            return
+        self._manager.reloading()
+        self._reload.run()
+        self._manager.ready("reloaded")
 
     async def _serve(self) -> None:
         port, enrol = self.settings.agent_port, self.settings.enrol
@@ -198,6 +218,8 @@ class App:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(give_up)
+            if self._manager.exists:
+                nursery.start_soon(supervision.ask_for_time, self._manager, "waiting for the database")
             epoch = await recovery.open_store(store, self._holder, self.settings.store)
             nursery.cancel_scope.cancel()
         return epoch
@@ -236,6 +258,7 @@ class App:
             log.info("loaded", hosts=hosts, open_tasks=tasks, epoch=epoch)
             await nursery.start(conductor.run)
             nursery.start_soon(health.run)
+            nursery.start_soon(self._supervise, health, registry)
             nursery.start_soon(orphans.run, conductor)
             nursery.start_soon(registry.watching.run, self.stop)
             seen = SeenSaver(registry, writer, settings.liveness.seen_saved_every)
@@ -250,7 +273,7 @@ class App:
             )  # fmt: skip
             deps = Deps(
                 engine=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
-                tokens=_tokens(settings), nursery=nursery, shutdown=self.stop,
+                tokens=TokenVerifier(*reload.read_tokens(settings)), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
                 identities=identities, join_requests=requests, ca_pin=None if access is None else access.pin,
             )  # fmt: skip
@@ -258,7 +281,7 @@ class App:
                 if access is not None and enrol_sock is not None:
                     await stack.enter_async_context(access.serve(enrol_sock, sock.getsockname()[1], store))
                     self.enrol_address = deps.enrolment.address = access.address
-                await self._with_ports(port, deps, registry, sock)
+                await self._with_ports(port, deps, registry, sock, access)
             conductor.end()
             seen.finish()
             with trio.move_on_after(STOP_WITHIN) as flushing:
@@ -277,6 +300,7 @@ class App:
         deps: Deps,
         registry: Registry,
         sock: socket.socket,
+        access: AgentAccess | None,
     ) -> None:
         http = self.settings.http
         async with port_of_agents() as agents:
@@ -300,13 +324,21 @@ class App:
                 log.info(
                     "ready", http="{}:{}".format(*self.http_address), agent_port=deps.health.agent_port, enrolment=enrol
                 )
+                self._manager.ready(supervision.described(0))
                 self.ready.set()
+                self._reload = reload.of_server(self.settings, self._load, deps, access)
+                if self._reload_wanted:
+                    self.reload()
                 await self.stop.wait()
                 deps.health.phase = Phase.DRAINING
             deps.engine.submit(ServerStopping())
             agents.streams.drain()
             with trio.move_on_after(AGENTS_WITHIN):
                 await registry.wait_empty()
+
+    async def _supervise(self, health: Health, registry: Registry) -> None:
+        await self.ready.wait()
+        await supervision.supervise(self._manager, health, lambda: registry.counts()["connected"])
 
     def _agent_auth(self, access: AgentAccess | None) -> AgentAuth:
         """Return how agents authenticate: with certificates, or with the shared token if the port is plaintext."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from server.admin.failures import fail_settings
 from server.settings.faults import SettingsError
@@ -54,7 +55,8 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ]
         flags = [Flag(name, key, text) for name, key, text in named if text is not None]
         try:
-            loaded = load(config, flags=flags, sets=sets)
+            again = partial(load, config, flags=flags, sets=sets)
+            loaded = msgspec.structs.replace(again(), again=again)
         except SettingsError as error:
             fail_settings(error)
         for text in loaded.warnings:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
+
 import click
 
 from server.admin.failures import CANNOT_CREATE, explain, fail, fail_settings, known_causes
@@ -32,7 +35,7 @@ def run(loaded: Loaded, with_init: bool) -> int:
         fail(CANNOT_CREATE, str(error), error.hint)
     except SettingsError as error:
         fail_settings(error)
-    return _serve(settings)
+    return _serve(settings, loaded.again)
 
 
 def _check_files(settings: Settings) -> None:
@@ -51,7 +54,9 @@ def _check_files(settings: Settings) -> None:
     read_password(settings.store)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
+    # SIGHUP asks for a reload: until the server can handle it, it must not end the process
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from server import app
     from server.ops import logs
 
@@ -65,7 +70,7 @@ def _serve(settings: Settings) -> int:
                     consequence="after a crash the next server waits until the lease of this one expires",
                     remedy="remove ProcSubset=pid from the unit, or mount /proc/sys into the container",
                 )
-            return int(app.run(settings, place))
+            return int(app.run(settings, place, load))
     except BaseException as error:
         known = known_causes(error)
         if known is None:

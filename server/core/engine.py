@@ -20,6 +20,7 @@ from server.core.events import (
     HostDeleted,
     HostDisconnected,
     HostLoaded,
+    LimitsChanged,
     Now,
     Rejected,
     Result,
@@ -130,6 +131,10 @@ class Engine:
         return self.state.status_counts.statistics(self.state.tally.totals())
 
 
+def _limits_changed(state: EngineState, event: LimitsChanged) -> None:
+    state.limits = event.limits
+
+
 def _tick(state: EngineState, event: Tick) -> None:
     for item in state.deadlines.due(state.now.mono):
         if isinstance(item, LiveTask):
@@ -187,6 +192,7 @@ HANDLERS: dict[type, Callable[[EngineState, Any], None]] = {
     HostDisconnected: hosts.disconnected,
     HostDeleted: hosts.forgotten,
     UnknownExecutions: rollback.unaccounted,
+    LimitsChanged: _limits_changed,
     ServerStopping: tasks.stopping,
     Tick: _tick,
 }

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from proto.kinds import JournalStage as JournalStage
 from proto.kinds import Outcome as Outcome
+from server.core.limits import EngineLimits
 from server.core.model import Command, Execution, Output, Task
 
 
@@ -254,6 +255,16 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsChanged:
+    """An operator has changed limits of the engine.
+
+    Limits of a task hold for tasks that are created or loaded later, `in_flight_per_host` for hosts that connect later.
+    """
+
+    limits: EngineLimits
+
+
+@dataclass(frozen=True, slots=True)
 class ServerStopping:
     """The server is about to stop in an orderly way, so values that are only in memory are saved."""
 
@@ -278,6 +289,7 @@ Event = (
     | Rejected
     | Started
     | Result
+    | LimitsChanged
     | Tick
     | ServerStopping
 )

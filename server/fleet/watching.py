@@ -124,6 +124,10 @@ class OutputWatches:
         self._wanted = trio.Event()
         self.closed = False
 
+    def use_limits(self, limits: WatchLimits) -> None:
+        """Use other limits. Executions that are already watched keep the size of their ring."""
+        self._limits = limits
+
     def check_capacity(self, key: Key) -> None:
         """Check that `open` would accept this execution.
 

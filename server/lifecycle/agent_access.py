@@ -105,11 +105,7 @@ class AgentAccess:
         try:
             self.agent_tls, self._enrol_tls = tls.agent_port_context(self._files), tls.enrolment_context(self._files)
         except OSError as error:
-            raise InitFailed(
-                self._files.folder,
-                f"holds certificates that cannot be used: {error}",
-                "put the folder back from your backup",
-            ) from error
+            raise _unusable(self._files, error) from error
         self._agent_counts, self._enrol_counts = PortCounts(metrics, "agent"), PortCounts(metrics, "enrol")
         takeovers = Takeovers(settings.enrol.max_takeovers, round(settings.enrol.takeover_window * 1000))
         self.gate = HostAuthenticator(
@@ -194,6 +190,22 @@ class AgentAccess:
             log.info("server_certificate_renewed", names=self._names)
         self._show_ends()
 
+    def reload_certificates(self) -> None:
+        """Read the CA and the server's certificate again; the next handshakes use them.
+
+        Raises:
+            InitFailed: A file is missing, damaged or does not go with the others. The old ones stay in use.
+        """
+        issuing = ca_files.load_issuing(self._files)
+        try:
+            tls.agent_port_context(self._files)  # a trial: a context with half of the new files could serve neither
+            for context in (self.agent_tls, self._enrol_tls):
+                tls.reload(context, self._files)
+        except OSError as error:
+            raise _unusable(self._files, error) from error
+        self._issuing = issuing
+        self._show_ends()
+
     def _show_ends(self) -> None:
         ends = {
             "ca": ca_files.load_root(self._files),
@@ -238,4 +250,10 @@ def _log_refused(port: str, counts: PortCounts, peer: str, error: BaseException)
         reason=reason,
         peer=peer,
         error=(error.reason if isinstance(error, ssl.SSLError) else None) or str(error),
+    )
+
+
+def _unusable(files: ca_files.CaFiles, error: OSError) -> InitFailed:
+    return InitFailed(
+        files.folder, f"holds certificates that cannot be used: {error}", "put the folder back from your backup"
     )

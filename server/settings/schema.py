@@ -7,6 +7,7 @@ name says otherwise (`_ms`, `_chars`, `_per_minute`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +69,10 @@ class Loaded(Struct, frozen=True, kw_only=True):
         settings: The settings.
         sources: Dotted key to `default`, `file PATH`, `environment NAME` or `flag NAME`.
         warnings: One sentence for each old name that was used.
+        again: Loads the settings again from the same sources; None in tests.
     """
 
     settings: Settings
     sources: dict[str, str]
     warnings: tuple[str, ...] = ()
+    again: Callable[[], Loaded] | None = None

@@ -93,7 +93,7 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
     context = app.context = WebContext(deps)  # type: ignore[attr-defined]
-    openapi = document(ROUTES, deps.version, deps.limits)
+    openapi = _Description(deps)
     encoder = Encoder(deps.limits.compress_above)
     by_name = {}
     for route in ROUTES:
@@ -159,6 +159,20 @@ def create_app(deps: Deps) -> QuartTrio:
     return app
 
 
+class _Description:
+    """The OpenAPI document for the present limits."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._limits, self._document = deps.limits, document(ROUTES, deps.version, deps.limits)
+
+    def current(self) -> dict[str, object]:
+        if self._deps.limits is not self._limits:
+            self._limits = self._deps.limits
+            self._document = document(ROUTES, self._deps.version, self._limits)
+        return self._document
+
+
 def _caller(deps: Deps, context: WebContext) -> tuple[Caller, Session | None]:
     """The caller by token, otherwise by cookie. Raises ClarionError unauthenticated, cross_site, csrf_mismatch."""
     header = request.headers.get("Authorization")
@@ -178,7 +192,7 @@ def _caller(deps: Deps, context: WebContext) -> tuple[Caller, Session | None]:
 
 
 def _view(
-    deps: Deps, context: WebContext, route: Route, openapi: dict[str, object], encoder: Encoder
+    deps: Deps, context: WebContext, route: Route, openapi: _Description, encoder: Encoder
 ) -> Callable[..., Awaitable[Response]]:
     async def view(**path: str) -> Response:
         # A shell does not depend on the query, so a mistyped parameter in the browser's address bar is not an error.
@@ -189,7 +203,7 @@ def _view(
             raw = {} if absent else await read_json(request, deps.limits)
             body = to_struct(raw, route.body)
         reply = await route.handler(
-            ApiRequest(deps, context, request, query, openapi, g.caller, raw, body, g.session), **path
+            ApiRequest(deps, context, request, query, openapi.current(), g.caller, raw, body, g.session), **path
         )
         response = _respond(reply)
         if not isinstance(reply.body, AsyncIterator):

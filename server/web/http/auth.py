@@ -60,6 +60,14 @@ class TokenVerifier:
         self._known = {token.id: (token.digest, name, False) for name, token in tokens.items()}
         self._known |= {token.id: (token.digest, name, True) for name, token in (readers or {}).items()}
 
+    def replace(self, tokens: Mapping[str, Token], readers: Mapping[str, Token]) -> None:
+        """Replace all tokens. Callers with a token that is no longer known are refused from now on."""
+        self._known = TokenVerifier(tokens, readers)._known
+
+    def knows(self, caller: Caller) -> bool:
+        """Whether the caller's token is still known. Its id changes with its secret."""
+        return caller.token_id in self._known
+
     def known_id(self, header: str) -> str:
         """The public id of the token in an Authorization header, even if its secret is wrong; "" if no token has this
         id."""

@@ -28,6 +28,10 @@ class Credentials:
         self._clock, self._tokens, self._wrong = clock, tokens, wrong
         self._logins, self._requests = Attempts(logins), Attempts(requests)
 
+    def knows(self, caller: Caller) -> bool:
+        """Whether the caller's token is still known."""
+        return self._tokens.knows(caller)
+
     def of_login(self, text: str, peer: str) -> Caller:
         """The caller of a token from the login form. Raises ClarionError unauthenticated, too_many_logins."""
         return self._judge(f"Bearer {text}", peer, self._logins)

@@ -116,7 +116,10 @@ class Sessions:
     def alive(self, session: Session) -> bool:
         now = self._clock.now().mono
         return (
-            not session.ended and now - session.used < session.life.idle and now - session.begun < session.life.max_age
+            not session.ended
+            and self._credentials.knows(session.caller)
+            and now - session.used < session.life.idle
+            and now - session.begun < session.life.max_age
         )
 
     def log_out(self, secret: str | None) -> None:

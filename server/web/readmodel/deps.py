@@ -30,7 +30,7 @@ class EnrolmentAddress:
     address: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deps:
     """The parts of the server that the web room uses.
 
@@ -38,6 +38,7 @@ class Deps:
         nursery: Runs writes that must complete although their client has disconnected. It must outlive `serve` and
             end after the writer has been flushed.
         shutdown: Set once, when the server begins to stop.
+        limits: Replaced when an operator changes limits while the server runs.
     """
 
     engine: EngineHandle
