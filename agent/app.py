@@ -25,9 +25,12 @@ from agent.core.state import State
 from agent.enrolment import client, credentials, facts
 from agent.enrolment.renewal import Renewal
 from agent.errors import AgentError, NotJoined, StateUnusable
-from agent.log import Log
+from agent.log import Log, configure
+from agent.policy import Policy
 from agent.runner import Found, Runner
 from agent.send_queue import SendQueue
+from agent.service.reload import Load, Reload
+from agent.service.supervision import supervise
 from agent.session import wire
 from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
@@ -37,6 +40,8 @@ from agent.storage.journal import Journal, Sizes, open_journal
 from agent.storage.lock import hold
 from agent.storage.spool import Spool
 from proto.common import file_errors
+from proto.common.service_manager import ServiceManager
+from proto.common.terminal import Terminal
 from proto.ids import uuid7
 from proto.link.client import connect
 from proto.messages import CommandMessage
@@ -66,8 +71,13 @@ class Parts:
     signals: bool = True
 
 
-def run(settings: Settings, parts: Parts | None = None) -> None:
+def run(settings: Settings, parts: Parts | None = None, load: Load | None = None) -> None:
     """Run the agent until SIGTERM or SIGINT.
+
+    Args:
+        settings: The settings.
+        parts: Parts that tests replace.
+        load: Reads the settings again, for SIGHUP; None if they have no source.
 
     Raises:
         AgentError: The agent cannot start.
@@ -83,11 +93,18 @@ def run(settings: Settings, parts: Parts | None = None) -> None:
 
     sys.setswitchinterval(SWITCH_INTERVAL)
     original = limits.OriginalLimits.of_this_process()
+    parts = parts or Parts(SystemClock(), random.Random(os.urandom(16)))
     with hold(settings.state):
-        trio.run(_main, settings, parts or Parts(SystemClock(), random.Random(os.urandom(16))), original)
+        trio.run(_main, settings, parts, original, load, ServiceManager(os.environ))
 
 
-async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimits) -> None:
+async def _main(
+    settings: Settings,
+    parts: Parts,
+    original: limits.OriginalLimits,
+    load: Load | None,
+    manager: ServiceManager,
+) -> None:
     log = Log()
     for short in limits.raise_for(settings.slots):
         log.error(
@@ -113,7 +130,7 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
         state, journal.header.journal_id, boot_id, EngineConfig(slots=settings.slots, spool_bytes=settings.spool_bytes)
     )
     rules = policy.load(settings.policy_file)
-    about = await trio.to_thread.run_sync(facts.gather, server, settings.labels, _host_name(settings, joined))
+    about = await _facts(settings, server, joined)
     log.info(
         "agent_started",
         host_id=host_id,
@@ -132,11 +149,11 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
             journal.start(lambda event: token.run_sync_soon(conductor.submit, event))
             sessions = Sessions(
                 conductor,
-                _dial(settings, server, lambda: sessions.certificate_refused()),
+                _dial(lambda: reload.settings, server, lambda: sessions.certificate_refused()),
                 lambda: wire.hello(host_id, boot_id, engine.hello(), about, settings.slots),
                 spool,
                 rules,
-                Timing(settings.backoff_base, settings.backoff_max, settings.hello_timeout),
+                _timing(settings),
                 parts.rng,
                 log,
             )
@@ -157,8 +174,22 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
                 )
                 sessions.certificate_refused = renewal.renew_now
                 nursery.start_soon(renewal.run)
+            where = "{}:{}".format(*server)
+            sessions.state_changed = lambda now: manager.status(f"{now}, server {where}")
+            # ready even if the server is down: the unit has started, and the agent keeps trying
+            manager.ready(f"not connected, server {where}")
+            nursery.start_soon(supervise, manager)
+
+            async def use(wanted: Settings, rules: Policy) -> None:
+                nonlocal about
+                about = await _facts(wanted, server, joined)
+                configure(wanted.log_level)
+                sessions.use(rules, _timing(wanted))
+                sessions.redial("the settings were reloaded")
+
+            reload = Reload(settings, load, lambda *new: nursery.start_soon(use, *new), log)
             if parts.signals:
-                await _wait_for_signal(log)
+                await _handle_signals(reload, manager, log)
             else:
                 await trio.sleep_forever()
             await _shut_down(conductor)
@@ -169,6 +200,14 @@ async def _main(settings: Settings, parts: Parts, original: limits.OriginalLimit
             await forks.aclose()
             await trio.to_thread.run_sync(journal.close)
         log.info("agent_stopped", running=engine.running)
+
+
+def _timing(settings: Settings) -> Timing:
+    return Timing(settings.backoff_base, settings.backoff_max, settings.hello_timeout)
+
+
+async def _facts(settings: Settings, server: tuple[str, int], joined: credentials.Joined | None) -> facts.Facts:
+    return await trio.to_thread.run_sync(facts.gather, server, settings.labels, _host_name(settings, joined))
 
 
 def _host_name(settings: Settings, joined: credentials.Joined | None) -> str:
@@ -224,11 +263,12 @@ def _resume(
         resume(one)
 
 
-def _dial(settings: Settings, server: tuple[str, int], refused: Callable[[], None]) -> Dial:
+def _dial(present: Callable[[], Settings], server: tuple[str, int], refused: Callable[[], None]) -> Dial:
     host, port = server
 
     @asynccontextmanager
     async def dial() -> AsyncIterator[Stream]:
+        settings = present()
         if settings.insecure_loopback:
             metadata, tls = {"authorization": f"Bearer {read_token(settings.token_file)}"}, None
         else:
@@ -249,10 +289,18 @@ async def _start(forks: ForkServer) -> None:
         ) from error
 
 
-async def _wait_for_signal(log: Log) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def _handle_signals(reload: Reload, manager: ServiceManager, log: Log) -> None:
+    """Reload at SIGHUP; return at SIGTERM, SIGINT and the end of the terminal."""
+    terminal = Terminal()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for number in signals:
+            if number == signal.SIGHUP and not terminal.has_gone():
+                manager.reloading()
+                reload.run()
+                manager.ready("reloaded")
+                continue
             log.info("stopping", signal=signal.Signals(number).name)
+            manager.stopping()
             return
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,18 +68,21 @@ def cli() -> None:
     help="TOML file with these and further settings. [$CLARION_AGENT_CONFIG, else /etc/clarion/agent.toml, if any]",
 )
 def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
-    """Connect to the server and run its commands until SIGTERM."""
+    """Connect to the server and run its commands until SIGTERM. SIGHUP reloads settings and connects again."""
     from agent import init
 
     init.become_child()  # before other imports, so that the init process of a container stays small
     from agent import app, log, settings
 
     try:
-        chosen = settings.load(config, os.environ, {**flags, "labels": labels or None})
+        # SIGHUP asks for a reload: until the agent can handle it, it must not end the process
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        load = partial(settings.load, config, dict(os.environ), {**flags, "labels": labels or None})
+        chosen = load()
         log.configure(chosen.log_level)
         for name in settings.ignored_variables(os.environ):
             log.Log().warning("unknown_variable_ignored", name=name)
-        app.run(chosen)
+        app.run(chosen, load=load)
     except AgentError as error:
         _fail(error)
 

@@ -105,12 +105,20 @@ class Sessions:
         self.streamer = OutputStreamer(spool, conductor.send_queue, log)
         self._welcomed_at: float | None = None
         self._redial = trio.Event()
+        self._redial_why = ""
+        self.state_changed: Callable[[str], None] = lambda state: None
+        """Called with the state of the connection when it changes, in words."""
         self.certificate_refused: Callable[[], None] = lambda: None
         """Called when the server refuses the certificate of this host."""
 
-    def redial(self) -> None:
-        """End the present session and connect again at once, with the new certificate."""
+    def redial(self, why: str = "the certificate was renewed") -> None:
+        """End the present session, or the pause before the next one, and connect again at once."""
+        self._redial_why = why
         self._redial.set()
+
+    def use(self, policy: Policy, timing: Timing) -> None:
+        """Use other rules and times from now on."""
+        self._policy, self._timing = policy, timing
 
     async def run(self) -> None:
         """Run sessions forever."""
@@ -123,8 +131,11 @@ class Sessions:
             if pause is None:
                 pause = full_jitter(failures, self._timing.backoff_base, self._timing.backoff_max, self._rng)
                 failures += 1
+            self.state_changed("not connected")
             self._log.info("reconnecting", after_s=round(pause, 3))
-            await trio.sleep(pause)
+            self._redial = trio.Event()
+            with trio.move_on_after(pause):
+                await self._redial.wait()
 
     async def _run_one(self) -> float | None:
         """Run one session; return the seconds to wait if the server gave a time."""
@@ -166,6 +177,7 @@ class Sessions:
         self._welcomed_at = trio.current_time()
         self._send_queue.clear()
         self._conductor.submit(wire.welcome(welcome))
+        self.state_changed("connected")
         self._log.info("session_opened", session=welcome.session, epoch=welcome.epoch)
         heartbeat = welcome.heartbeat_interval_ms / 1000 or self._timing.heartbeat
         silence = welcome.silence_limit_ms / 1000 or self._timing.silence
@@ -175,7 +187,7 @@ class Sessions:
             nursery.start_soon(self._send_messages, stream)
             nursery.start_soon(self._send_heartbeats, heartbeat)
             nursery.start_soon(self._limit_silence, last_received, silence)
-            nursery.start_soon(self._until_renewed)
+            nursery.start_soon(self._until_redial)
             nursery.start_soon(self.streamer.run)
 
     def _welcome(self, message: CommandMessage | None) -> Welcome:
@@ -219,9 +231,9 @@ class Sessions:
             elif kind != "output":
                 self._log.debug("message_ignored", kind=kind or "unknown")
 
-    async def _until_renewed(self) -> None:
+    async def _until_redial(self) -> None:
         await self._redial.wait()
-        raise SessionEnded("the certificate was renewed", 0.0)
+        raise SessionEnded(self._redial_why, 0.0)
 
     async def _send_messages(self, stream: Stream) -> None:
         while True:

@@ -340,3 +340,32 @@ async def test_output_that_cannot_be_read_is_reported_without_its_bytes(autojump
     rig.end((COMMAND, 1), Report(Outcome.COMPLETED, exit_code=0, stdout=Digest(10, 10, 0, b"d" * 32)))
     result = await connection.get("command_result")
     assert (result.stdout.head, result.stdout.total_bytes, result.stdout.sha256) == (b"", 10, b"d" * 32)
+
+
+async def test_a_redial_ends_the_session_or_the_pause_before_the_next_one(autojump_clock: MockClock, rig: Rig) -> None:
+    first = await rig.dialled()
+    await first.welcome()
+    rig.sessions.redial("the settings were reloaded")
+    second = await rig.dialled()
+    assert rig.dials[1] - rig.dials[0] < 0.1, "a session that ends for a redial is followed by another one at once"
+    rig.refuse = LinkClosed("down")
+    await second.to_agent.send(LinkClosed("cut"))
+    while len(rig.dials) < 8:  # noqa: ASYNC110
+        await trio.sleep(0.1)
+    rig.refuse = None
+    dials, now = len(rig.dials), trio.current_time()
+    rig.sessions.redial()
+    await rig.dialled()
+    assert len(rig.dials) == dials + 1 and trio.current_time() == now
+
+
+async def test_the_state_of_the_connection_is_told_when_it_changes(autojump_clock: MockClock, rig: Rig) -> None:
+    told: list[str] = []
+    rig.sessions.state_changed = told.append
+    first = await rig.dialled()
+    await first.welcome()
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == ["connected"]
+    await first.to_agent.send(LinkClosed("cut"))
+    await rig.dialled()
+    assert told == ["connected", "not connected"]
