@@ -29,6 +29,7 @@ from agent.log import Log, configure
 from agent.policy import Policy
 from agent.runner import Found, Runner
 from agent.send_queue import SendQueue
+from agent.service import kernel
 from agent.service.reload import Load, Reload
 from agent.service.supervision import supervise
 from agent.session import wire
@@ -106,6 +107,7 @@ async def _main(
     manager: ServiceManager,
 ) -> None:
     log = Log()
+    kernel.check(log)
     for short in limits.raise_for(settings.slots):
         log.error(
             "limit_too_low",
@@ -174,10 +176,10 @@ async def _main(
                 )
                 sessions.certificate_refused = renewal.renew_now
                 nursery.start_soon(renewal.run)
-            where = "{}:{}".format(*server)
-            sessions.state_changed = lambda now: manager.status(f"{now}, server {where}")
+            address = "{}:{}".format(*server)
+            sessions.state_changed = lambda now: manager.status(f"{now}, server {address}")
             # ready even if the server is down: the unit has started, and the agent keeps trying
-            manager.ready(f"not connected, server {where}")
+            manager.ready(f"not connected, server {address}")
             nursery.start_soon(supervise, manager)
 
             async def use(wanted: Settings, rules: Policy) -> None:
@@ -283,6 +285,11 @@ async def _start(forks: ForkServer) -> None:
     try:
         await forks.start()
     except OSError as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise AgentError(
+                f"the program that starts commands cannot be run: {limits.explain(error)}",
+                "install the agent again; its interpreter must be where it was at the start",
+            ) from error
         raise AgentError(
             f"no process can be started: {limits.explain(error)}",
             "check the limits of processes and memory on this machine",

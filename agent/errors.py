@@ -59,6 +59,12 @@ class JoinFailed(AgentError):
     exit_code = 69
 
 
+class KernelUnsuitable(AgentError):
+    """The kernel, or the sandbox of the agent, lacks something that the agent needs."""
+
+    exit_code = 71
+
+
 class PinMismatch(AgentError):
     """The peer's certificate is not signed by the CA with the given pin."""
 

@@ -34,9 +34,9 @@ class _Commands(click.Group):
 def cli() -> None:
     """Run commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped by a signal, 2 wrong usage, 66 no state found, 69 could not join, 73 state directory unusable,
-    75 state directory in use by another agent, 77 not joined, or wrong token or CA pin, 78 wrong settings, 70 other
-    errors.
+    Exit codes: 0 stopped by a signal, 2 wrong usage, 66 no state found, 69 could not join, 71 kernel or sandbox
+    unsuitable, 73 state directory unusable, 75 state directory in use by another agent, 77 not joined, or wrong token
+    or CA pin, 78 wrong settings, 70 other errors.
     """
 
 

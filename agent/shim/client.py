@@ -27,6 +27,8 @@ ANSWER_SECONDS = 20.0
 """A fork server that does not answer within this time, its own start included, is killed and replaced."""
 CLAIM_SECONDS = 10.0
 END_SECONDS = 5.0
+WATCH_EVERY = 0.1
+"""Seconds between two looks at a shim on a kernel without process handles."""
 LOOK_FIRST, LOOK_LAST = 0.05, 1.0
 """Seconds between checks for a shim while its state cannot be read."""
 _TRIES = 3
@@ -235,6 +237,9 @@ async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None 
         ref: The shim.
         cannot_look: Called the first time that the state cannot be read; the call then keeps checking.
     """
+    if not linux.has_process_handles():
+        await _watch_shim(ref, cannot_look)
+        return
     pause = LOOK_FIRST
     while True:
         try:
@@ -254,6 +259,23 @@ async def wait_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None 
         os.close(fd)
 
 
+async def _watch_shim(ref: ShimRef, cannot_look: Callable[[OSError], None] | None) -> None:
+    """Do the work of `wait_shim` on a kernel without process handles: look at the process again and again."""
+    told = False
+    while True:
+        pause = WATCH_EVERY
+        try:
+            if not shim_alive(ref, ref.boot_id or linux.boot_id()):
+                await trio.lowlevel.checkpoint()
+                return
+        except OSError as error:
+            pause = LOOK_LAST
+            if cannot_look is not None and not told:
+                cannot_look(error)
+            told = True
+        await trio.sleep(pause)
+
+
 def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
     """Ask the shim durably to end the command; the first reason stays. Blocks for an fsync.
 
@@ -267,6 +289,9 @@ def request_stop(ref: ShimRef, directory: Path, reason: StopReason) -> bool:
     """
     if records.read_stop(directory) is None:
         durable.publish(directory, records.STOP, Stop(reason=reason, at_ms=linux.wall_ms()))
+    if not linux.has_process_handles():
+        alive = shim_alive(ref, ref.boot_id or linux.boot_id())
+        return alive and linux.signal_process(ref.pid, ref.starttime, signal.SIGTERM)
     fd = _open(ref)
     if fd is None:
         return False

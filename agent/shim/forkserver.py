@@ -78,6 +78,7 @@ def main(fd: int, *, use_cgroup: bool, original: OriginalLimits | None = None) -
     # msgspec prepares a type at its first use; doing it here saves the work in every shim.
     msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
     linux.boot_id()
+    linux.probe_process_handles()
     # Freeze all present objects, so that a shim's garbage collector does not write to shared pages and copy them.
     gc.collect()
     gc.freeze()

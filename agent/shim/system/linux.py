@@ -9,12 +9,14 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 # prctl(2), timerfd_create(2), wait(2)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 _TFD_TIMER_ABSTIME = 1
 _TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 WAIT_ALL = 0x40000000
@@ -111,6 +113,17 @@ def become_subreaper() -> None:
         OSError: The call failed.
     """
     prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
+
+
+def is_subreaper() -> bool:
+    """Return True if orphaned descendants become children of this process.
+
+    Raises:
+        OSError: The kernel has no subreapers.
+    """
+    value = ctypes.c_int()
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(value))
+    return bool(value.value)
 
 
 def die_with_parent() -> None:
@@ -236,6 +249,39 @@ def processes() -> dict[int, Process]:
     return found
 
 
+class _ProcessHandles:
+    """Whether this kernel has handles of processes: pidfd_open since Linux 5.3, pidfd_send_signal since 5.1."""
+
+    usable = True
+
+
+def probe_process_handles() -> str:
+    """Try the calls on this process, and use /proc and kill instead if they are missing. Children inherit the result.
+
+    Returns:
+        Why they cannot be used; empty if they can. A seccomp filter may refuse them too, with any of three errors.
+    """
+    _ProcessHandles.usable, why = True, ""
+    try:
+        fd = os.pidfd_open(os.getpid())
+        try:
+            signal.pidfd_send_signal(fd, 0)
+        finally:
+            os.close(fd)
+    except AttributeError as error:
+        why = f"this Python was built without {error.name}"
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EPERM, errno.EACCES):
+            why = error.strerror or str(error)
+    _ProcessHandles.usable = not why
+    return why
+
+
+def has_process_handles() -> bool:
+    """Return False if `probe_process_handles` found that `open_process` cannot work."""
+    return _ProcessHandles.usable
+
+
 def open_process(pid: int, starttime: int) -> int | None:
     """Return a pidfd of exactly this process, or None if it has ended.
 
@@ -267,11 +313,27 @@ def alive(pid: int, starttime: int) -> bool:
     Raises:
         OSError: The state cannot be read.
     """
+    if not _ProcessHandles.usable:
+        return _shown_alive(pid, starttime)
     fd = open_process(pid, starttime)
     if fd is None:
         return False
     os.close(fd)
     return True
+
+
+def _shown_alive(pid: int, starttime: int) -> bool:
+    """Do the work of `alive` without a handle."""
+    one = process(pid)
+    if one is not None:
+        return one.starttime == starttime and not one.dead
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it exists and belongs to another user
+    raise PermissionError(errno.EACCES, f"process {pid} exists, but /proc does not show it")
 
 
 def _ended(pidfd: int) -> bool:
@@ -281,19 +343,35 @@ def _ended(pidfd: int) -> bool:
 
 
 def send_signal(target: Process, number: int) -> bool:
+    """Send a signal to exactly this process; see `signal_process`."""
+    return signal_process(target.pid, target.starttime, number)
+
+
+def signal_process(pid: int, starttime: int, number: int) -> bool:
     """Send a signal to exactly this process, never to a later one with its pid; False if it is gone.
+
+    Without process handles, a process that gets the pid in the microseconds between check and signal would be hit. The
+    kernel gives pids in turn, so that needs tens of thousands of forks in this time.
 
     Raises:
         PermissionError: The signal is not permitted.
         OSError: The state cannot be read.
     """
+    if not _ProcessHandles.usable:
+        now = process(pid)
+        if now is None or now.starttime != starttime:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+            return True
+        return False
     try:
-        fd = os.pidfd_open(target.pid)
+        fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
     try:
-        now = process(target.pid)
-        if now is None or now.starttime != target.starttime:
+        now = process(pid)
+        if now is None or now.starttime != starttime:
             return False
         signal.pidfd_send_signal(fd, number)
     except ProcessLookupError:
