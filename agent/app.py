@@ -35,7 +35,7 @@ from agent.service.supervision import supervise
 from agent.session import wire
 from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
-from agent.shim.client import ForkServer
+from agent.shim.client import ForkServer, ForkServerLost
 from agent.shim.system import limits, linux
 from agent.storage.journal import Journal, Sizes, open_journal
 from agent.storage.lock import hold
@@ -117,7 +117,23 @@ async def _main(
             slots=settings.slots,
             remedy=short.remedy,
         )
-    boot_id = parts.boot_id or facts.boot_id()
+    forks = ForkServer(original=original)
+    try:
+        boot_id = await _start(forks, log)
+        await _run(settings, parts, load, manager, forks, parts.boot_id or boot_id, log)
+    finally:
+        await forks.aclose()
+
+
+async def _run(
+    settings: Settings,
+    parts: Parts,
+    load: Load | None,
+    manager: ServiceManager,
+    forks: ForkServer,
+    boot_id: str,
+    log: Log,
+) -> None:
     now = parts.clock.now()
     joined = None if settings.insecure_loopback else credentials.joined(settings.state)
     host_id = (
@@ -140,9 +156,7 @@ async def _main(
         held=len(state.executions),
         version=about.version,
     )
-    forks = ForkServer(original=original)
     try:
-        await _start(forks)
         async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
             send_queue: SendQueue[out.Message | CommandMessage] = SendQueue()
             token = trio.lowlevel.current_trio_token()
@@ -199,7 +213,6 @@ async def _main(
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
-            await forks.aclose()
             await trio.to_thread.run_sync(journal.close)
         log.info("agent_stopped", running=engine.running)
 
@@ -281,7 +294,12 @@ def _dial(present: Callable[[], Settings], server: tuple[str, int], refused: Cal
     return dial
 
 
-async def _start(forks: ForkServer) -> None:
+async def _start(forks: ForkServer, log: Log) -> str:
+    """Start the fork server; return the boot id as the shims see it, which this process then uses too.
+
+    Raises:
+        AgentError: The fork server cannot be started, or it cannot read the boot id.
+    """
     try:
         await forks.start()
     except OSError as error:
@@ -294,6 +312,18 @@ async def _start(forks: ForkServer) -> None:
             f"no process can be started: {limits.explain(error)}",
             "check the limits of processes and memory on this machine",
         ) from error
+    try:
+        seen = await forks.boot_id()
+    except ForkServerLost as error:
+        raise AgentError(str(error), "start the agent again; if this repeats, install it again") from error
+    except OSError as error:
+        raise facts.no_boot_id(error) from error
+    own = facts.shown_boot_id()
+    if own != seen:
+        # such as a sandbox of the agent's unit: results would become `lost`, although the host was not restarted
+        log.warning("boot_ids_differ", shown_to_agent=own, shown_to_shims=seen, used=seen)
+    linux.use_boot_id(seen)
+    return seen
 
 
 async def _handle_signals(reload: Reload, manager: ServiceManager, log: Log) -> None:

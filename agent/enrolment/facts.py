@@ -83,10 +83,23 @@ def boot_id() -> str:
     try:
         return BOOT_ID.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise AgentError(
-            f"{BOOT_ID}: {getattr(error, 'strerror', None) or error}",
-            "mount /proc for the agent, readable for its user",
-        ) from error
+        raise no_boot_id(error) from error
+
+
+def shown_boot_id() -> str:
+    """Return the boot id that /proc shows to this process; empty if it shows none."""
+    try:
+        return boot_id()
+    except AgentError:
+        return ""
+
+
+def no_boot_id(error: Exception) -> AgentError:
+    """Return the error for a boot id that cannot be read."""
+    return AgentError(
+        f"{BOOT_ID}: {getattr(error, 'strerror', None) or error}",
+        "mount /proc for the agent, readable for its user",
+    )
 
 
 def _system() -> str:

@@ -81,6 +81,20 @@ class ForkServer:
             if self._socket is None:
                 await self._start()
 
+    async def boot_id(self) -> str:
+        """Return the id of the present boot as the shims see it.
+
+        Raises:
+            OSError: The shims cannot read it.
+            ForkServerLost: No fork server answered.
+        """
+        with trio.CancelScope(shield=True):
+            async with self._lock:
+                answer, _ = await self._converse("")
+        if answer.errno:
+            raise OSError(answer.errno, answer.error)
+        return answer.boot_id
+
     async def spawn(self, directory: Path) -> ShimRef:
         """Start a shim for the execution in this directory, which contains spec.json.
 
@@ -145,33 +159,39 @@ class ForkServer:
             await process.wait()
 
     async def _spawn(self, directory: Path) -> ShimRef:
+        answer, attempt = await self._converse(str(directory))
+        if answer.errno:
+            if attempt > 0:
+                # the previous request may have created a shim
+                raise ForkServerLost(f"{directory}: {answer.error}")
+            raise ForkFailed(answer.errno, answer.error)
+        ref = ShimRef(answer.pid, answer.starttime, linux.boot_id())
+        # A shim of an earlier request has claimed the directory or may be about to claim it.
+        return ref if answer.fresh and attempt == 0 and answer.starttime else await self._find_claimant(directory, ref)
+
+    async def _converse(self, directory: str) -> tuple[Answer, int]:
+        """Send a request and return the answer, with the number of earlier attempts that got none.
+
+        Raises:
+            ForkServerLost: No fork server answered.
+        """
         lost: Exception | None = None
         for attempt in range(_TRIES):
             try:
                 if self._socket is None:
                     await self._start()
-                answer = await self._ask(directory)
+                return await self._ask(directory), attempt
             except (OSError, trio.TooSlowError, EOFError) as error:
                 lost = error
                 if self._process is not None and self._process.returncode is None:
                     self._process.kill()
                 await self._stop()
                 continue
-            if answer.errno:
-                if attempt > 0:
-                    # the previous request may have created a shim
-                    raise ForkServerLost(f"{directory}: {answer.error}")
-                raise ForkFailed(answer.errno, answer.error)
-            ref = ShimRef(answer.pid, answer.starttime, linux.boot_id())
-            # A shim of an earlier request has claimed the directory or may be about to claim it.
-            return (
-                ref if answer.fresh and attempt == 0 and answer.starttime else await self._find_claimant(directory, ref)
-            )
-        raise ForkServerLost(f"{directory}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
+        raise ForkServerLost(f"{directory or 'boot id'}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
 
-    async def _ask(self, directory: Path) -> Answer:
+    async def _ask(self, directory: str) -> Answer:
         assert self._socket is not None
-        request = Request(self._next_id, str(directory))
+        request = Request(self._next_id, directory)
         self._next_id += 1
         with trio.fail_after(ANSWER_SECONDS):
             await self._socket.send(msgspec.json.encode(request))

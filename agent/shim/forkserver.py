@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,14 +30,14 @@ REMEMBERED = 1_024
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request for a shim.
+    """A request for a shim, or for the fork server's view of the machine.
 
     Attributes:
-        directory: Absolute path of the execution's directory.
+        directory: Absolute path of the execution's directory; empty to ask for the boot id.
     """
 
     id: int
-    directory: str
+    directory: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -45,12 +46,14 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         starttime: 0 if the shim was forked but its state cannot be read; its claim then identifies it.
         fresh: False if the directory had a shim already.
+        boot_id: The present boot as the shims see it; only for a request without a directory.
     """
 
     id: int
     pid: int = 0
     starttime: int = 0
     fresh: bool = True
+    boot_id: str = ""
     errno: int = 0
     error: str = ""
 
@@ -77,7 +80,8 @@ def main(fd: int, *, use_cgroup: bool, original: OriginalLimits | None = None) -
     parent_group = _parent_group() if use_cgroup else None
     # msgspec prepares a type at its first use; doing it here saves the work in every shim.
     msgspec.json.decode(b'{"argv": ["true"]}', type=records.Spec)
-    linux.boot_id()
+    with suppress(OSError):  # the agent asks for it and reports why it cannot be read
+        linux.boot_id()
     linux.probe_process_handles()
     # Freeze all present objects, so that a shim's garbage collector does not write to shared pages and copy them.
     gc.collect()
@@ -133,6 +137,8 @@ def _serve(
 ) -> Answer:
     directory = Path(request.directory)
     try:
+        if not request.directory:
+            return Answer(request.id, boot_id=linux.boot_id())
         claim = records.read_claim(directory)
         if claim is not None:
             return Answer(request.id, claim.pid, claim.starttime, fresh=False)

@@ -219,7 +219,7 @@ def test_a_user_without_an_entry_and_one_with_an_odd_home_have_an_environment(
     assert spawn._environment(Spec(argv=["true"]), tmp_path / "a.1")[b"HOME"] == b"/home/caf\xe9"
 
 
-def test_a_join_with_an_odd_name_sends_text(tmp_path: Path) -> None:
+def test_a_join_with_an_odd_name_is_refused_with_text(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("jt_0123456789abcdef")
     flags = [
         "--server",
@@ -232,4 +232,5 @@ def test_a_join_with_an_odd_name_sends_text(tmp_path: Path) -> None:
         str(tmp_path / "s"),
     ]
     done = run_agent("join", *flags, "--hostname", "\udcff")
-    assert done.returncode == 69 and "Traceback" not in done.stderr
+    assert done.returncode == BadSettings.exit_code and "Traceback" not in done.stderr
+    assert "--hostname: must be a name of 1 to 255 characters without spaces, not '\\udcff'" in done.stderr

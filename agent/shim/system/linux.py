@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import functools
 import os
 import select
 import signal
@@ -177,10 +176,30 @@ class BootTimer:
         self._at = 0
 
 
-@functools.cache
+class _Boot:
+    """The present boot as this process knows it."""
+
+    id = ""
+
+
 def boot_id() -> str:
-    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-        return file.read().strip().decode()
+    """Return the id of the present boot.
+
+    Raises:
+        OSError: /proc does not show it.
+    """
+    if not _Boot.id:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            _Boot.id = file.read().strip().decode()
+    return _Boot.id
+
+
+def use_boot_id(text: str) -> None:
+    """Let `boot_id` return this text from now on.
+
+    A mount namespace may show another id than the namespace of the shims. What counts is the id that the shims write.
+    """
+    _Boot.id = text
 
 
 def oom_kills() -> int:
