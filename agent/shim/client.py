@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from agent.shim import durable, records
+from agent.shim import command_line, durable, records
 from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
 from agent.shim.records import ShimRef, Stop, StopReason
 from agent.shim.system import linux
@@ -121,7 +120,7 @@ class ForkServer:
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argv = list(self._argv) if self._argv is not None else [sys.executable, "-P", "-X", "utf8", "-m", "agent.shim"]
+        argv = list(self._argv) if self._argv is not None else command_line.program()
         argv.append(str(theirs.fileno()))
         if not self._cgroup:
             argv.append("--no-cgroup")
