@@ -25,6 +25,7 @@ async def test_readiness_needs_no_token_and_says_nothing_else(
     assert answer.status == status
     assert answer.json == {"status": "ready"} if code is None else answer.error["code"] == code
     assert "0.0.test" not in answer.data.decode()
+    assert ("Retry-After" in answer.headers) == (status == 503), "a load balancer is told when to ask again"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/openapi.json", "/health/deep"])
