@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 NEWEST = 0.2
-"""Weight of the newest measurement in the moving average."""
+"""Weight of the newest measurement in the moving average, if it is lower. A higher one counts at once: rows with
+results take five times as long as those of a dispatch, and small units wait for the first long transaction."""
 COMPANY = 1.0
 """Seconds after a small unit passed others during which transactions stay short."""
 LEAST = 100
 """Rows that any transaction may hold."""
-FIXED = 3.0
-"""A transaction with many rows may take this many times as long as one with few. On a disk that is slow to sync,
-shorter ones would spend all their time on the commit."""
+FIXED = 1.0
+"""The rows of a transaction may take this many times as long as a transaction with few rows. On a disk that is slow to
+sync, shorter ones would spend most of their time on the commit.
+
+Measured while ten thousand hosts answer at once, on a slow machine (one command alone takes 28 ms): the p99 of one
+command on one other host is 250 ms with 1, and 340 to 370 ms with 3; the bulk work takes a tenth longer."""
 
 
 class BatchSize:
@@ -42,7 +46,7 @@ class BatchSize:
             self._fixed = seconds if not self._fixed else self._fixed + NEWEST * (seconds - self._fixed)
         else:
             a_row = max(0.0, seconds - self._fixed) / rows
-            self._a_row = a_row if not self._a_row else self._a_row + NEWEST * (a_row - self._a_row)
+            self._a_row = a_row if a_row > self._a_row else self._a_row + NEWEST * (a_row - self._a_row)
 
     def rows(self, now: float) -> int:
         """The number of rows at this monotonic time, in seconds."""

@@ -31,7 +31,7 @@ def test_what_every_transaction_costs_is_not_taken_for_rows() -> None:
         size.took(1, 0.05)
         size.took(1_000, 0.05 + 1_000 * 5e-5)
     size.passed(0.0)
-    assert size.rows(0.0) == pytest.approx(0.15 / 5e-5, rel=0.01)
+    assert size.rows(0.0) == pytest.approx(0.05 / 5e-5, rel=0.01)
 
 
 def test_it_follows_a_database_that_becomes_slower() -> None:
@@ -42,6 +42,19 @@ def test_it_follows_a_database_that_becomes_slower() -> None:
         size.took(1_000, 0.1)
     size.passed(0.0)
     assert size.rows(0.0) == pytest.approx(200, rel=0.05)
+
+
+@pytest.mark.parametrize("times", [2, 5, 10])
+def test_rows_that_take_longer_shorten_the_very_next_transaction(times: int) -> None:
+    """Results take five times as long to write as dispatches, and follow them within one task."""
+    size = BatchSize(4_000, 0.02, 64)
+    for _ in range(30):
+        size.took(1_000, 0.02)
+    size.took(1_000, 0.02 * times)
+    size.passed(0.0)
+    assert size.rows(0.0) == pytest.approx(max(LEAST, 1_000 / times), rel=0.01)
+    size.took(1_000, 0.02)
+    assert size.rows(0.0) < 2_000 / times, "but one quick transaction does not lengthen it as much"
 
 
 def test_no_time_no_bound_and_never_above_the_limit() -> None:

@@ -1,4 +1,5 @@
--- The writes of SQLite that are no table's rule (server/store/statements.py has those), each run once per row of a batch.
+-- The writes of SQLite that are no table's rule (server/store/statements.py has those), each for one row of a batch;
+-- server/store/sqlite/row_statement.py makes statements for many rows of some of them.
 -- server/store/sql.py explains {…}.
 
 -- name: create_task

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 from server.store.base import KeyTaken, TokenSpent
 from server.store.late_reports import Room, RowEnd, noted, room, sort
 from server.store.plan import Phase
 from server.store.sql import SQLITE, numbered
+from server.store.sqlite.row_statement import SIZES, WIDE_SIZES, RowStatement
 from server.store.statements import sqlite_delete, sqlite_write
 from server.store.tables.columns import as_json
 from server.store.tables.command import COMMAND
@@ -16,6 +18,7 @@ from server.store.tables.join_token import JOIN_USE
 from server.store.tables.orphan import ORPHAN
 from server.store.tables.output import OUTPUT
 from server.store.tables.registry import DELETES, GENERIC
+from server.store.tables.table import Table, WriteRule
 from server.store.tables.task import IDEMPOTENCY, TASK, task_row
 
 _PARAMETERS = {
@@ -42,6 +45,13 @@ sqlite3.register_adapter(type(None), _NOTHING.get)
 _DELETE_TASK = ("note_deleted", "delete_executions")
 
 
+def row_statement(table: Table[Any]) -> RowStatement:
+    """The statements that write a table by its rule."""
+    sizes = WIDE_SIZES if table is OUTPUT else SIZES
+    # bytes that continue a long output are written one row at a time
+    return RowStatement(sqlite_write(table), len(table.names), () if table.rule is WriteRule.APPEND else sizes)
+
+
 class SqliteWrite:
     """The prepared statements of all writes."""
 
@@ -51,7 +61,9 @@ class SqliteWrite:
             name: numbered(text, _PARAMETERS.get(name, ("task_id",)))
             for name, text in SQLITE.load("write_sqlite").items()
         }
-        self._writes = [(table, sqlite_write(table)) for table in GENERIC]
+        self._writes = [(table, row_statement(table)) for table in GENERIC]
+        self.save_execution = RowStatement(self._sql["save_execution"], len(EXECUTION.names))
+        self.create_execution = RowStatement(self._sql["create_execution"], len(_PARAMETERS["create_execution"]))
         self._deletes = [
             ((table, column), sqlite_delete(table, column)) for deleted in DELETES.values() for table, column in deleted
         ]
@@ -66,12 +78,12 @@ class SqliteWrite:
         """
         if phase.created:
             self._create(connection, phase)
-        for table, sql in self._writes:
+        for table, statement in self._writes:
             records = phase.records.get(table)
             if records:
-                connection.executemany(sql, map(table.encode, records.values()))
+                statement.run(connection, map(table.encode, records.values()))
         if phase.executions:
-            connection.executemany(self._sql["save_execution"], map(execution_row, phase.executions.values()))
+            self.save_execution.run(connection, map(execution_row, phase.executions.values()))
         if phase.lates:
             self._lates(connection, phase)
         if phase.orphans:
@@ -100,7 +112,7 @@ class SqliteWrite:
             connection.execute(self._sql["create_command"], COMMAND.encode(command))
             # in key order, so that the tree grows at one end
             rows = ((command.command_id, host_id) for host_id in sorted(task.targets))
-            connection.executemany(self._sql["create_execution"], rows)
+            self.create_execution.run(connection, rows)
 
     def _joins(self, connection: sqlite3.Connection, phase: Phase) -> None:
         for use in phase.joins:
