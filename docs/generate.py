@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from docs.drawing.commands import agent_commands, commands, server_commands
 from docs.drawing.errors import errors, reasons
+from docs.drawing.log_events import log_events
 from docs.drawing.metrics import metrics
 from docs.drawing.proofs import capabilities, guarantees
 from docs.drawing.routes import objects, routes
@@ -31,6 +32,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/server-commands.md": server_commands,
     "reference/agent-commands.md": agent_commands,
     "reference/metrics.md": metrics,
+    "reference/log-events.md": log_events,
     "reference/routes.md": routes,
     "reference/objects.md": objects,
     "capabilities.md": capabilities,

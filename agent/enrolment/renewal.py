@@ -123,7 +123,10 @@ class Renewal:
         return received + found.life_ms * (SHARE + self._rng.uniform(-JITTER, JITTER)), received + FLOOR * 1000
 
     def _log_failure(self, error: Exception, pause: float) -> None:
-        data: dict[str, object] = {"why": str(error), "after_s": round(pause, 3)}
-        if isinstance(error, LinkRefused) and error.code in REFUSED:
-            data["remedy"] = "follow the remedy in the message; the host may have to join again"
-        self._log.error("certificate_renewal_failed", **data)
+        refused = isinstance(error, LinkRefused) and error.code in REFUSED
+        self._log.error(
+            "certificate_renewal_failed",
+            why=str(error),
+            after_s=round(pause, 3),
+            **({"remedy": "follow the remedy in the message; the host may have to join again"} if refused else {}),
+        )

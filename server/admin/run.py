@@ -76,7 +76,7 @@ def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
         if known is None:
             if not isinstance(error, Exception):
                 raise  # Ctrl-C and SystemExit are not failures
-            logs.logger("server.admin.run").error("server_failed", exc_info=error)
+            logs.logger(__name__).error("server_failed", exc_info=error)
             fail(SOFTWARE, f"internal error: {type(error).__name__}", "the log line before this one has the details")
         for cause in known[:-1]:
             click.echo(f"clarion-server: {explain(cause, settings)[1]}", err=True)

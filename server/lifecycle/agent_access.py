@@ -245,7 +245,7 @@ def _log_refused(port: str, counts: PortCounts, peer: str, error: BaseException)
     reason = tls.reason_of(error)
     counts.refused(reason)
     log.warning(
-        "connection refused",
+        "connection_refused",
         port=port,
         reason=reason,
         peer=peer,

@@ -23,7 +23,7 @@ from server.security.admit import Admit, Claim, Refuse, SessionHistory, Takeover
 from server.security.ca import Identity
 from server.security.tls import identity_of
 
-log = structlog.get_logger("rpc.gate")
+log = structlog.get_logger(__name__)
 
 FORMER_BOOTS = 4
 """Earlier boot ids of a host that are remembered."""
@@ -136,7 +136,7 @@ class HostAuthenticator:
                 last = self._last_sessions.get(session.host_id)
                 if last is not None and now >= last.not_after and session.ended is None:
                     self._counts.refused("certificate_expired")
-                    log.warning("session cut", reason="certificate_expired", host_id=session.host_id, peer=session.peer)
+                    log.warning("session_cut", reason="certificate_expired", host_id=session.host_id, peer=session.peer)
                     session.end("certificate_expired")
 
     def _live_session(self, host_id: str) -> SessionHistory:
@@ -164,7 +164,7 @@ class HostAuthenticator:
         if verdict.confirms or verdict.ahead:
             if verdict.ahead:
                 log.error(
-                    "a certificate is newer than the database: was a backup restored?",
+                    "certificate_newer_than_database",
                     host_id=identity.host_id,
                     known=record.generation,
                     shown=identity.generation,
@@ -187,11 +187,11 @@ class HostAuthenticator:
         if verdict.quarantine is not None:
             assert record is not None
             self._counts.quarantined()
-            log.error("host quarantined", alarm=True, host_id=host_id, peer=peer, why=verdict.quarantine)
+            log.error("host_quarantined", alarm=True, host_id=host_id, peer=peer, why=verdict.quarantine)
             self._save(replace(record, quarantined_at=self._clock.now().wall_ms, quarantine_reason=verdict.quarantine))
             self._registry.disconnect(record.host_id, "quarantined")
         else:
-            log.warning("connection refused", reason=verdict.code, host_id=host_id, peer=peer)
+            log.warning("connection_refused", reason=verdict.code, host_id=host_id, peer=peer)
         raise error
 
     def _save(self, identity: HostIdentity) -> None:

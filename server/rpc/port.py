@@ -23,7 +23,7 @@ from server.rpc.session.setup import SessionSetup
 from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import AgentPortMetrics, AgentPortSettings, WriterQueue
 
-log = structlog.get_logger("rpc.port")
+log = structlog.get_logger(__name__)
 
 
 class AgentPort:
@@ -76,7 +76,7 @@ class AgentPort:
             accepted.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
             self._poller.add(conn)
         except OSError as error:  # the peer has gone already
-            log.info("connection lost at once", peer=accepted.peername[0], error=str(error))
+            log.info("connection_lost_at_accept", peer=accepted.peername[0], error=str(error))
             conn.abort()
         self.streams.add_connection(conn, lazy.goaway)
 
@@ -87,7 +87,7 @@ class AgentPort:
         if word is not None and (not lazy.refused or word != "no_hello"):
             self._counts.refused(word)
             self._listener.record_refusal(peername[0], is_severe(word))
-            log.warning("connection refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
+            log.warning("connection_refused", port="agent", reason=word, detail=reason, peer="{}:{}".format(*peername))
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; then close every connection at once."""

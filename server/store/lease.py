@@ -8,14 +8,15 @@ two servers write.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import structlog
 
 from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_LEAP, EPOCH_MAX, EPOCH_SAFE, TIME_MAX_MS, within
 from server.store.tables.columns import Row
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 LENGTH_MAX_MS = 3_600_000
 """The longest lease that store.lease_seconds allows. A longer stored one would keep every server out."""
@@ -118,7 +119,7 @@ def next_epoch(lease: Lease, *known: str) -> int:
     """
     if not (isinstance(lease.epoch, int) and 0 <= lease.epoch <= EPOCH_SAFE):
         healed = EPOCH_HEALED + (lease.beat if isinstance(lease.beat, int) else 0) % (1 << 20)
-        _log.error("a stored number is not believed table=lease column=epoch value=%s instead=%d", lease.epoch, healed)
+        log.error("stored_epoch_replaced", value=lease.epoch, instead=healed)
         return healed
     most = lease.epoch + EPOCH_LEAP if lease.epoch else EPOCH_SAFE
     facts = [int(text) for text in known if text.isdecimal() and len(text) <= len(str(EPOCH_MAX))]

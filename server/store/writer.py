@@ -15,10 +15,10 @@ one.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import structlog
 import trio
 
 from server.core.effects import Save
@@ -30,7 +30,7 @@ from server.store.lanes import Lanes
 from server.store.units import Unit
 from server.store.water import Water, WriterStatistics
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CALLBACKS_IN_A_ROW, ROWS_IN_A_ROW = 100, 400
 """After this many callbacks, or callbacks for this many rows, the loop gets a turn."""
@@ -301,7 +301,7 @@ class Writer:
             except StoreUnavailable as error:
                 if self._available:
                     self._available = False
-                    _log.warning("database unavailable, %d rows wait: %s", self._rows, error)
+                    log.warning("database_unavailable", waiting_rows=self._rows, error=str(error))
                 self._retries += 1
                 await trio.sleep(delay * (0.5 + int.from_bytes(self._entropy(4), "big") / 2**33))
                 delay = min(delay * 2, self._retry_max)
@@ -318,7 +318,8 @@ class Writer:
     def _back(self, since: float) -> None:
         if not self._available:
             self._available = True
-            _log.info("database available again after %.1f s, %d rows wait", self._clock.now().mono - since, self._rows)
+            unavailable_s = round(self._clock.now().mono - since, 1)
+            log.info("database_available", unavailable_s=unavailable_s, waiting_rows=self._rows)
 
     async def _confirm(self, count: int) -> None:
         """Call back for the first `count` units in progress, in order: they are committed.

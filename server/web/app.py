@@ -34,7 +34,7 @@ from server.web.server import serve
 
 __all__ = ["create_app", "serve"]
 
-log = structlog.get_logger("server.web")
+log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
 HEADERS = {
@@ -234,11 +234,11 @@ def _failure(app: Quart, deps: Deps, error: Exception) -> Response:
     id."""
     known = _as_clarion_error(error)
     if known is None:
-        log.error("request failed", request_id=g.request_id, method=request.method, path=request.path, exc_info=error)
+        log.error("request_failed", request_id=g.request_id, method=request.method, path=request.path, exc_info=error)
         known = ClarionError("internal")
     elif known.code in ("store_unavailable", "overloaded"):
         log.warning(
-            "request refused",
+            "request_refused",
             request_id=g.request_id,
             method=request.method,
             path=request.path,

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import structlog
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Event, Updated
@@ -30,6 +31,8 @@ from server.web.http.limits import Limits
 from server.web.readmodel.progress import LiveProgress
 
 Asgi = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
 DRAIN_S = 5.0
@@ -191,7 +194,7 @@ class _Connections:
         except ExceptionGroup as group:
             _, rest = group.split((trio.BrokenResourceError, trio.ClosedResourceError, OSError))
             if rest is not None:
-                logging.getLogger("server.web.http").error("connection failed", exc_info=rest)
+                log.error("http_connection_failed", exc_info=rest)
         finally:
             self.slots.leave(slot)
             self._left.set()

@@ -27,6 +27,7 @@ DRAWN = (
     "reference/server-commands.md",
     "reference/agent-commands.md",
     "reference/metrics.md",
+    "reference/log-events.md",
     "reference/routes.md",
     "reference/objects.md",
     "capabilities.md",
@@ -139,11 +140,11 @@ def test_files_and_folders_that_pages_name_exist(files: list[Path], root: Path) 
 LOGGED = {
     "docs/guide/agents.md": ("limit_too_low", "execution_lookup_failed"),
     "docs/guide/operations.md": (
-        "executions are lost in the database",
+        "executions_missing",
         "stored_numbers_replaced",
         "stored_value_skipped",
     ),
-    "docs/design/security.md": ("connection refused", "enrolment refused"),
+    "docs/design/security.md": ("connection_refused", "enrolment_refused"),
 }
 """page → the log events that it names"""
 

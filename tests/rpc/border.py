@@ -148,7 +148,7 @@ class Border:
 
     def refusals(self) -> list[str]:
         """Reasons, one for each line that says that somebody did not get in."""
-        words = ("connection refused", "enrolment refused", "host quarantined")
+        words = ("connection_refused", "enrolment_refused", "host_quarantined")
         return [str(line.get("reason", "host_quarantined")) for line in self.logs if line["event"] in words]
 
     def counted(self) -> dict[str, float]:

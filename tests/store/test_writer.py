@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -155,22 +155,25 @@ async def test_an_empty_commit_waits_for_everything_before_it_and_for_nothing_el
 
 @pytest.mark.capability("Q13")
 async def test_while_the_database_is_away_nothing_is_lost_or_reordered(
-    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    store: FakeStore, make: Make, nursery: Any, autojump_clock: MockClock
 ) -> None:
-    caplog.set_level(logging.INFO, "server.store.writer")
     writer = make(retry_min=0.1, retry_max=0.8, max_rows=2)
     store.errors.extend(StoreUnavailable("away") for _ in range(6))
-    await nursery.start(writer.run)
-    for number in range(7):
-        writer.put(facts(number))
-    begun = trio.current_time()
-    await trio.sleep(0.5)
-    assert not writer.statistics().available and writer.statistics().queued_rows == 7
-    await writer.aclose()
+    with structlog.testing.capture_logs() as logs:
+        await nursery.start(writer.run)
+        for number in range(7):
+            writer.put(facts(number))
+        begun = trio.current_time()
+        await trio.sleep(0.5)
+        assert not writer.statistics().available and writer.statistics().queued_rows == 7
+        await writer.aclose()
     assert [save for batch in store.written for save in batch] == facts(*range(7))
     # dice at one half: three quarters of 0.1, 0.2, 0.4, 0.8, 0.8, 0.8
     assert store.times[0] - begun == pytest.approx(0.75 * 3.1)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert [(line["event"], line["waiting_rows"]) for line in logs] == [
+        ("database_unavailable", 7),
+        ("database_available", 7),
+    ]
     assert (writer.statistics().retries, writer.statistics().available) == (6, True)
 
 

@@ -359,7 +359,7 @@ async def test_an_unexpected_failure_is_logged_with_its_request_id_and_hidden_fr
     with structlog.testing.capture_logs() as lines:
         answer = await internal(world)
     assert "secret detail" not in answer.data.decode()
-    failed = [line for line in lines if line["event"] == "request failed"]
+    failed = [line for line in lines if line["event"] == "request_failed"]
     assert [line["request_id"] for line in failed] == [answer.error["request_id"]]
     assert "secret detail" in repr(failed[0]["exc_info"])
 

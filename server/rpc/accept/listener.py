@@ -17,7 +17,7 @@ from server.rpc.accept.abuse import AbuseTracker, Tarpit
 from server.rpc.accept.tls_handshakes import TlsHandshakes
 from server.rpc.accept.tls_worker import HandshakeSlot
 
-log = structlog.get_logger("rpc.listener")
+log = structlog.get_logger(__name__)
 
 ACCEPTS_IN_A_ROW = 64
 """Connections that are accepted before the listener waits again for the socket to be readable."""
@@ -133,7 +133,7 @@ class Listener:
                 except BlockingIOError:
                     break
                 except OSError as error:
-                    log.error("cannot accept; waiting for connections to close", error=str(error), open=self.open)
+                    log.error("accept_paused", error=str(error), open=self.open, after_s=PAUSE)
                     await trio.sleep(PAUSE)
                     break
                 peername = (str(address[0]), int(address[1]))
@@ -168,7 +168,7 @@ class Listener:
                 sock.close()
             self._refused(reason)
             if reason != "address_shut_out" or self._abuse.is_first_block(address):
-                log.warning("connection refused", port="agent", reason=reason, peer=address)
+                log.warning("connection_refused", port="agent", reason=reason, peer=address)
             return False
         self.open += 1
         self._open_from[address] += 1

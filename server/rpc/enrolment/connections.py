@@ -24,7 +24,7 @@ from proto.link.grpclib_internals import h2_of
 from server.rpc.accept.abuse import AbuseTracker, is_severe, refusal_label
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
 
-log = structlog.get_logger("rpc.enrolment_port")
+log = structlog.get_logger(__name__)
 
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of a connection for timeouts."""
@@ -120,7 +120,7 @@ class EnrolmentConnections:
         self._refused(word)
         if say:
             log.warning(
-                "connection refused",
+                "connection_refused",
                 port="enrol",
                 reason=word,
                 peer=address,

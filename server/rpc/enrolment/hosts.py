@@ -14,7 +14,7 @@ from server.fleet.registry import Registry
 from server.ports import Entropy
 from server.rpc.enrolment.refusal import EnrolmentRefused, readable_name
 
-log = structlog.get_logger("rpc.enrolment")
+log = structlog.get_logger(__name__)
 
 
 class JoiningHosts:
@@ -49,7 +49,7 @@ class JoiningHosts:
         if known is not None:
             return replace(known, labels={**known.labels, **labels}, updated_at=now)
         if (wrong := fault(hostname)) is not None:
-            log.warning(f"the name that a host joins under {wrong}", host_id=host_id, claimed=readable_name(hostname))
+            log.warning("hostname_invalid", host_id=host_id, claimed=readable_name(hostname), problem=wrong)
         return claimed(Host(host_id, "", labels=labels, created_at=now, updated_at=now), hostname)
 
     def replaced(self, host: Host, token: JoinToken, now: int) -> list[Host]:
@@ -63,7 +63,7 @@ class JoiningHosts:
         others = [other for other in others if other.replaced_by is None]
         if kept := [other.host_id for other in others if other.host_id in online or not token.replace]:
             log.warning(
-                "a host joins under the name of another one",
+                "hostname_taken",
                 host_id=host.host_id,
                 hostname=host.hostname,
                 others=kept[:5],

@@ -40,7 +40,7 @@ from server.security.tokens import BadToken, Kind, matches
 from server.security.tokens import parse as parse_token
 from server.store.base import Store, StoreUnavailable, TokenSpent
 
-log = structlog.get_logger("rpc.enrolment")
+log = structlog.get_logger(__name__)
 
 RENEWALS_AT_ONCE, RENEWALS_PER_LIFE, RENEWAL_EVERY = 6, 12, 30.0
 """Renewals of one host: at once, in the life of a certificate, and seconds between two in the long run.
@@ -196,10 +196,10 @@ class Enrolment:
                 return await work(call)
             except EnrolmentRefused as error:
                 self._counts.refused(error.code)
-                log.warning("enrolment refused", reason=error.code, peer=call.peer, **error.details)
+                log.warning("enrolment_refused", reason=error.code, peer=call.peer, **error.details)
                 refusal: ClarionError = error
             except StoreUnavailable as error:
-                log.warning("enrolment refused", reason="store_unavailable", peer=call.peer, error=str(error))
+                log.warning("enrolment_refused", reason="store_unavailable", peer=call.peer, error=str(error))
                 refusal = ClarionError("store_unavailable")
             except ClarionError as error:  # already logged and counted
                 refusal = error
@@ -261,7 +261,7 @@ class Enrolment:
                     continue  # it reconnected meanwhile, and its next Hello undoes the replacement
                 self._registry.put(other)
                 log.warning(
-                    "host replaced",
+                    "host_replaced",
                     host_id=other.host_id,
                     replaced_by=host_id,
                     hostname=other.hostname,
@@ -273,7 +273,7 @@ class Enrolment:
             self._joining -= guard
         self._counts.issued("join")
         log.info(
-            "host joined",
+            "host_joined",
             host_id=host_id,
             hostname=host.hostname,
             generation=generation,
@@ -346,7 +346,7 @@ class Enrolment:
             raise
         self._counts.issued("pending")
         log.warning(
-            "a host waits for approval",
+            "join_waits_for_approval",
             request_id=request_id,
             hostname=asked.hostname,
             token_id=token.token_id,
@@ -371,7 +371,7 @@ class Enrolment:
         self._identities.put(renewed)
         await self._commits.commit([SaveIdentity(renewed)])
         self._counts.issued("renewal")
-        log.info("certificate renewed", host_id=identity.host_id, generation=generation, peer=call.peer)
+        log.info("certificate_renewed", host_id=identity.host_id, generation=generation, peer=call.peer)
         return self._answer(identity.host_id, issued, generation)
 
     def _issue(self, csr: bytes, host_id: str, generation: int, now: int) -> ca.Issued:

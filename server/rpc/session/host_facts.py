@@ -16,7 +16,7 @@ from server.ports import Clock
 from server.rpc.session.hello import Hello
 from server.rpc.settings import WriterQueue
 
-log = structlog.get_logger("rpc.remember")
+log = structlog.get_logger(__name__)
 
 MAX_TEXT = 256
 """Characters of a fact that are kept."""
@@ -49,14 +49,15 @@ class HostRecorder:
         fresh = claimed(_with_facts(host, hello, peer, now), hello.facts.hostname)
         if (problem := fault(hello.facts.hostname)) is not None:
             log.warning(
-                f"the name that an agent claims {problem}",
+                "hostname_invalid",
                 host_id=host.host_id,
                 claimed=escaped(hello.facts.hostname[:MAX_TEXT]),
+                problem=problem,
                 hostname=fresh.hostname,
             )
         if fresh.replaced_by is not None:
             log.warning(
-                "a host that was replaced is back",
+                "replaced_host_connected",
                 host_id=host.host_id,
                 hostname=fresh.hostname,
                 replaced_by=fresh.replaced_by,

@@ -16,7 +16,7 @@ from server.core.events import UnknownExecutions
 from server.ports import EngineHandle
 from server.store.base import Store, StoreUnavailable
 
-log = structlog.get_logger("rpc.orphans")
+log = structlog.get_logger(__name__)
 
 RETRY_AFTER = 5.0
 """Seconds until a question is repeated that the database did not answer."""
@@ -45,11 +45,11 @@ class Orphans:
                     known = await self._store.known_executions(act.host_id, [command_id for command_id, _ in keys])
                     break
                 except StoreUnavailable as error:
-                    log.warning("cannot ask for executions that a host names", host_id=act.host_id, error=str(error))
+                    log.warning("executions_unchecked", host_id=act.host_id, error=str(error), retry_s=RETRY_AFTER)
                     await trio.sleep(RETRY_AFTER)
             if lost := [entry for entry in act.entries if entry[0] not in known]:
                 log.error(
-                    "executions are lost in the database",
+                    "executions_missing",
                     host_id=act.host_id,
                     number=len(lost),
                     command_ids=[entry[0] for entry in lost[:20]],

@@ -33,7 +33,7 @@ from server.rpc.session.streams import AgentStreams
 from server.rpc.settings import AgentPortMetrics, AgentPortSettings
 from server.security.admit import Claim
 
-log = structlog.get_logger("rpc")
+log = structlog.get_logger(__name__)
 
 
 class SessionSetup:
@@ -206,13 +206,13 @@ class SessionSetup:
         self._engine.submit(from_agent.host_connected(hello, number))
         if hello.ignored_fields:
             log.warning(
-                "numbers not believed",
+                "reported_numbers_ignored",
                 host_id=hello.host_id,
                 session=number,
                 peer=peer,
                 fields=list(hello.ignored_fields),
             )
-        log.info("session opened", host_id=hello.host_id, session=number, peer=peer, held=len(hello.entries))
+        log.info("session_opened", host_id=hello.host_id, session=number, peer=peer, held=len(hello.entries))
 
     def _authenticate(self, metadata: Mapping[str, Any], peer: str) -> None:
         if self._auth.verify_token is None:
@@ -220,7 +220,7 @@ class SessionSetup:
         scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
         if scheme.lower() != "bearer" or not self._auth.verify_token(token):
             self._counts.join_refused()
-            log.warning("join refused", peer=peer)
+            log.warning("agent_token_refused", peer=peer)
             raise ClarionError("join_refused")
 
     async def _receive_hello(self, stream: Any, peer: str) -> bytes:
@@ -247,7 +247,7 @@ class SessionSetup:
 
     def _note_refusal(self, reason: str, peer: str, detail: str) -> None:
         self._counts.refused(reason)
-        log.warning("connection refused", port="agent", reason=reason, peer=peer, detail=detail)
+        log.warning("connection_refused", port="agent", reason=reason, peer=peer, detail=detail)
 
 
 def peer_of(transport: Any) -> str:

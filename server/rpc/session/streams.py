@@ -39,7 +39,7 @@ from server.rpc.session.timer_wheel import TimerWheel
 from server.rpc.settings import AgentPortMetrics, AgentPortSettings, WriterQueue
 from server.turns import let_other_tasks_run
 
-log = structlog.get_logger("rpc")
+log = structlog.get_logger(__name__)
 
 SENDS_IN_A_ROW, SECONDS_IN_A_ROW = 64, 0.003
 """Sends, or seconds, after which other tasks of the loop get a turn; the kernel determines how long one send takes."""
@@ -143,7 +143,7 @@ class AgentStreams:
             asyncio.get_running_loop().call_soon(self._pending.goaway, stream.conn)
         session.record_read(self._clock.now(), stream.conn.last_read)
         self._counts.session_closed()
-        log.info("session closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
+        log.info("session_closed", host_id=session.host_id, session=session.number, why=session.ended or "connection")
         if self._registry.detach(session) and not self.draining:
             self._engine.submit(HostDisconnected(session.host_id, session.number))
 
@@ -293,7 +293,7 @@ class AgentStreams:
         assert session is not None
         self._counts.refused("malformed_message")
         log.warning(
-            "connection refused",
+            "connection_refused",
             port="agent",
             reason="malformed_message",
             peer=session.peer,

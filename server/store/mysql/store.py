@@ -6,7 +6,6 @@ AUTO_INCREMENT; every table has a primary key; the isolation level is READ COMMI
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import ssl
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar, cast
 
+import structlog
 import trio
 from trio_mysql import err
 
@@ -49,7 +49,7 @@ from server.store.tables.columns import Row
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _DURABILITY = "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
 _CONCAT_BYTES = 64 << 20
@@ -113,7 +113,6 @@ class MySQLStore(Reads):
         lock_timeout: seconds that it waits for a row that another session holds.
         replays: how often a transaction is repeated at once after a deadlock or such a wait.
         stopped_after: seconds after which the database gives up a silent writing connection, and rolls back.
-        warn: called at `open` with a sentence if the database does not keep what it confirms.
     """
 
     def __init__(
@@ -134,7 +133,6 @@ class MySQLStore(Reads):
         lock_timeout: int = 5,
         replays: int = 5,
         stopped_after: float = 15.0,
-        warn: Callable[[str], None] = _log.warning,
     ) -> None:
         """Prepare the pools; nothing is connected yet."""
         super().__init__(MYSQL)
@@ -151,7 +149,6 @@ class MySQLStore(Reads):
         self._statement_timeout = statement_timeout
         self._lock_timeout = lock_timeout
         self._replays = replays
-        self._warn = warn
         self._write = MySQLWrite()
         self._lease = MYSQL.load("lease_mysql")
         self._lines = MySQLLines(MYSQL, self.fetch)
@@ -365,11 +362,9 @@ class MySQLStore(Reads):
                 raise
             return  # another storage engine; it has no such settings
         if flush != 1:
-            self._warn(
-                f"innodb_flush_log_at_trx_commit is {flush}: the database may lose what it confirmed; set it to 1"
-            )
+            log.warning("database_may_lose_commits", variable="innodb_flush_log_at_trx_commit", value=flush, needed=1)
         if binlog and sync != 1:
-            self._warn(f"sync_binlog is {sync}: the database may lose what it confirmed; set it to 1")
+            log.warning("database_may_lose_commits", variable="sync_binlog", value=sync, needed=1)
 
     async def _migrate(self, connection: Connection) -> None:
         await connection.run(migrate.VERSION_TABLE)

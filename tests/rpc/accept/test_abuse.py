@@ -191,7 +191,7 @@ async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_ha
             with socket.create_connection(edge.address):
                 await until(lambda: len(edge.counts.reasons) == 2)
             assert edge.counts.reasons == ["flood_of_pings", "address_shut_out"]
-    told = [line for line in logs if line["event"] == "connection refused"]
+    told = [line for line in logs if line["event"] == "connection_refused"]
     assert [line["reason"] for line in told] == ["flood_of_pings", "address_shut_out"]
     assert told[0]["detail"] == "guard: flood of pings" and told[0]["peer"].startswith("127.0.0.1:")
 
@@ -203,7 +203,7 @@ async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None
                 await until(lambda: edge.counts.reasons)
                 await trio.sleep(0.1)  # a second one would come with the next pulse
             assert edge.counts.reasons == ["no_hello"]
-    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["no_hello"]
+    assert [line["reason"] for line in logs if line["event"] == "connection_refused"] == ["no_hello"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ async def test_a_hello_that_is_none_is_refused_with_one_line_and_one_count() -> 
             await agent.say(heartbeat=None)
             assert "hello_expected" in str(await agent.end())
             assert edge.counts.reasons == ["malformed_message"]
-    assert [line["reason"] for line in logs if line["event"] == "connection refused"] == ["malformed_message"]
+    assert [line["reason"] for line in logs if line["event"] == "connection_refused"] == ["malformed_message"]
 
 
 class Slow(SimpleNamespace):

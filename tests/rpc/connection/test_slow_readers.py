@@ -73,7 +73,7 @@ def dispatch(edge: Edge, size: int = BIG) -> None:
 
 
 def refusals(logs: list[dict[str, object]]) -> list[object]:
-    return [line["reason"] for line in logs if line["event"] == "connection refused"]
+    return [line["reason"] for line in logs if line["event"] == "connection_refused"]
 
 
 @pytest.mark.parametrize("short_way", [True, False], ids=["lane", "grpclib"])
@@ -91,7 +91,7 @@ async def test_who_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bo
                 await trio.sleep(2 * HEARTBEAT)  # a second count would come with the next beat
             assert edge.counts.reasons == ["slow_reader"]
     assert refusals(logs) == ["slow_reader"]
-    assert [line["why"] for line in logs if line["event"] == "session closed"] == ["slow_reader"]
+    assert [line["why"] for line in logs if line["event"] == "session_closed"] == ["slow_reader"]
 
 
 async def test_who_takes_it_slowly_but_within_the_time_is_left_alone() -> None:

@@ -58,7 +58,7 @@ async def test_a_claim_that_cannot_be_a_name_is_not_taken_and_is_logged(odd: str
         with structlog.testing.capture_logs() as logs:
             host = await visit(edge, odd)
         assert host.hostname == "web01", "it keeps the name that it had"
-        (line,) = [line for line in logs if line["event"].startswith("the name that an agent claims")]
+        (line,) = [line for line in logs if line["event"] == "hostname_invalid"]
         assert line["host_id"] == HOST and line["hostname"] == "web01" and "\u202e" not in line["claimed"]
 
 
@@ -86,7 +86,7 @@ async def test_a_host_that_was_replaced_and_comes_back_is_a_host_again() -> None
         with structlog.testing.capture_logs() as logs:
             host = await visit(edge, "web01")
         assert (host.replaced_by, host.replaced_at) == (None, None)
-        assert "a host that was replaced is back" in [line["event"] for line in logs]
+        assert "replaced_host_connected" in [line["event"] for line in logs]
         assert [save.host.replaced_by for save in edge.queue.saved if isinstance(save, SaveHost)] == [None]
 
 
@@ -108,10 +108,8 @@ async def test_a_join_under_an_odd_name_gets_its_id_for_a_name(site: Border) -> 
     joined = await site.join("a*b")
     host = site.registry.host(joined.host_id)
     assert host is not None and host.hostname == joined.host_id
-    assert any(
-        line["event"].startswith("the name that a host joins under must consist of") and line["claimed"] == "a*b"
-        for line in site.logs
-    )
+    (line,) = [line for line in site.logs if line["event"] == "hostname_invalid"]
+    assert line["claimed"] == "a*b" and line["problem"].startswith("must consist of")
 
 
 async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Border) -> None:
@@ -123,9 +121,7 @@ async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Bord
     new = (await site.join("h")).host_id
     async with site.session("h"):
         assert {host_id: site.registry.host(host_id).replaced_by for host_id in (old, new)} == {old: None, new: None}  # type: ignore[union-attr]
-    assert [line["others"] for line in site.logs if line["event"] == "a host joins under the name of another one"] == [
-        [old]
-    ]
+    assert [line["others"] for line in site.logs if line["event"] == "hostname_taken"] == [[old]]
 
 
 async def test_a_token_that_says_so_gives_the_place_of_a_host_that_is_offline(site: Border) -> None:

@@ -80,7 +80,7 @@ async def test_a_join_waits_until_it_is_approved_and_takes_one_use(site: Border)
     assert (await site.store.join_token(request.token_id)).uses_left == 1  # type: ignore[union-attr]
     assert await site.store.join_requests() == [] and len(site.requests) == 0
     assert not (site.folder / "a" / credentials.WAITING).exists()
-    assert [line["event"] for line in site.logs].count("a host waits for approval") == 1, "not once a question"
+    assert [line["event"] for line in site.logs].count("join_waits_for_approval") == 1, "not once a question"
     await site.refused()
 
 
@@ -179,7 +179,7 @@ async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path
         assert (
             record is not None and record.state == "quarantined" and "3 times in 60 s" in str(record.quarantine_reason)
         )
-        assert [line.get("alarm") for line in site.logs if line["event"] == "host quarantined"] == [True]
+        assert [line.get("alarm") for line in site.logs if line["event"] == "host_quarantined"] == [True]
         assert site.metrics.quarantines._value.get() == 1
         site.identities.put(replace(record, released_at=1, quarantined_at=None))
         assert (await site.join("a")).host_id == where.host_id

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 import trustme
 from trio_mysql import err
@@ -94,13 +95,16 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(
 
 
 async def test_careless_settings_of_the_server_are_reported(mariadb: MariaDB, careless_mariadb: MariaDB) -> None:
-    said: list[str] = []
-    for server, count in ((mariadb, 0), (careless_mariadb, 2)):
-        store = tcp(server, server.new_database(), warn=said.append)
-        await store.open()
-        assert len(said) == count
+    for server, expected in (
+        (mariadb, []),
+        (careless_mariadb, [("innodb_flush_log_at_trx_commit", 2), ("sync_binlog", 0)]),
+    ):
+        store = tcp(server, server.new_database())
+        with structlog.testing.capture_logs() as logs:
+            await store.open()
+        assert [(line["variable"], line["value"]) for line in logs] == expected
+        assert all(line["event"] == "database_may_lose_commits" for line in logs)
         await store.aclose()
-    assert "innodb_flush_log_at_trx_commit is 2" in said[0] and "sync_binlog is 0" in said[1]
 
 
 async def test_a_session_is_set_up_as_promised(mariadb: MariaDB) -> None:

@@ -51,7 +51,7 @@ def test_a_host_whose_certificate_has_ended_is_cut_and_comes_back_by_itself(
     assert ran(rig)
     # two days pass for the server alone: by its clock, which alone counts, the certificate has ended
     said.write_text("+2d")
-    until("the session is cut", lambda: "session cut" in rig.log(), within=30)
+    until("the session is cut", lambda: "session_cut" in rig.log(), within=30)
     until("the agent has renewed", lambda: "certificate_renewed" in rig.agents["node1"].log.read_text(), within=120)
     rig.wait_connected(1)
     assert ran(rig)

@@ -157,7 +157,7 @@ class Site:
         return Counter(
             found[1]
             for line in lines
-            if '"connection refused"' in line and (found := re.search(r'"reason": ?"(\w+)"', line))
+            if '"connection_refused"' in line and (found := re.search(r'"reason": ?"(\w+)"', line))
         )
 
     def internal_errors(self) -> list[str]:

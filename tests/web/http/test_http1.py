@@ -14,6 +14,7 @@ import httpx
 import orjson
 import pytest
 import trio
+from structlog.testing import capture_logs
 
 from server.settings.networks import networks
 from server.web.http.limits import Limits
@@ -76,7 +77,7 @@ async def test_ambiguous_requests_are_refused_and_the_connection_ends(
     world: World, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     port = await serving(world, nursery)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), capture_logs() as logs:
         async with reading(port, AMBIGUOUS[name] + REQUEST) as answer:
             assert len(statuses(answer)) == 1, answer
             # The body is cut off after the response, because the request had no token.
@@ -86,6 +87,7 @@ async def test_ambiguous_requests_are_refused_and_the_connection_ends(
             if answer.startswith(b"HTTP/1.1 400"):
                 assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "malformed_request"
     assert not [record for record in caplog.records if record.exc_info], caplog.text
+    assert not [line for line in logs if "exc_info" in line], logs
     world.shutdown.set()
 
 
@@ -190,7 +192,7 @@ async def test_an_unusual_request_without_a_token_causes_no_traceback(
 ) -> None:
     port = await serving(world, nursery)
     data, status = QUIET[name]
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), capture_logs() as logs:
         async with dialled(port) as stream:
             await stream.send_all(data)
             with trio.fail_after(5):
@@ -201,6 +203,7 @@ async def test_an_unusual_request_without_a_token_causes_no_traceback(
     assert not [record for record in caplog.records if record.exc_info or "Traceback" in record.getMessage()], (
         caplog.text
     )
+    assert not [line for line in logs if "exc_info" in line], logs
     world.shutdown.set()
 
 
