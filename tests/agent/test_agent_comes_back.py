@@ -38,7 +38,7 @@ async def restart(server: Peer, process: AgentProcess, boot_id: str | None = Non
 
 
 @pytest.mark.capability("E4")
-async def test_a_killed_agent_finds_its_command_again_and_brings_the_real_result(tmp_path: Path) -> None:
+async def test_a_killed_agent_finds_its_command_and_reports_the_real_result(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         await process.kill()
@@ -52,7 +52,7 @@ async def test_a_killed_agent_finds_its_command_again_and_brings_the_real_result
 
 
 @pytest.mark.capability("K3")
-async def test_what_ended_while_the_agent_was_dead_is_reported(tmp_path: Path) -> None:
+async def test_a_command_that_ended_while_the_agent_was_dead_is_reported(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         await process.kill()
@@ -63,7 +63,7 @@ async def test_what_ended_while_the_agent_was_dead_is_reported(tmp_path: Path) -
         assert (result.exit_code, result.stdout.head) == (7, b"real\n")
 
 
-async def test_a_cancel_reaches_a_command_of_the_agent_before_this_one(tmp_path: Path) -> None:
+async def test_a_cancel_reaches_a_command_of_the_previous_agent(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         await process.kill()
@@ -73,7 +73,7 @@ async def test_a_cancel_reaches_a_command_of_the_agent_before_this_one(tmp_path:
         assert (result.outcome, result.kill.tree_empty) == (Outcome.CANCELED, True)
 
 
-async def test_a_killed_shim_means_lost_and_ends_what_it_left(tmp_path: Path) -> None:
+async def test_a_killed_shim_means_lost_and_its_processes_are_ended(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         process.kill_shim(command, children=False)
@@ -82,7 +82,7 @@ async def test_a_killed_shim_means_lost_and_ends_what_it_left(tmp_path: Path) ->
         assert (tmp_path / "starts").read_text() == "x\n"
 
 
-async def test_after_a_reboot_what_ran_is_lost_and_is_not_started_again(tmp_path: Path) -> None:
+async def test_after_a_reboot_running_commands_are_lost_and_not_started_again(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         await process.kill()
@@ -108,7 +108,7 @@ async def test_sigterm_leaves_commands_running_and_ends_at_once(tmp_path: Path) 
 
 
 @pytest.mark.capability("K3")
-async def test_a_result_of_the_time_without_a_server_arrives_afterwards(tmp_path: Path) -> None:
+async def test_a_result_from_an_outage_of_the_server_arrives_afterwards(tmp_path: Path) -> None:
     listening = bind("127.0.0.1", 0)
     port = listening.getsockname()[1]
     async with peer(TOKEN, listening) as server:
@@ -128,7 +128,7 @@ async def test_a_result_of_the_time_without_a_server_arrives_afterwards(tmp_path
             await process.kill()
 
 
-async def test_an_unacknowledged_result_is_sent_in_every_session_until_it_is(tmp_path: Path) -> None:
+async def test_a_result_is_sent_in_every_session_until_it_is_acknowledged(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         command = await server.dispatch(argv=["echo", "again"])
@@ -141,7 +141,7 @@ async def test_an_unacknowledged_result_is_sent_in_every_session_until_it_is(tmp
             assert server.all("command_result", command)[-1].stdout.head == b"again\n"
 
 
-async def test_a_journal_that_is_gone_takes_a_new_id_and_still_finds_what_runs(tmp_path: Path) -> None:
+async def test_a_missing_journal_gets_a_new_id_and_running_commands_are_found(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         command = await started(server, tmp_path)
         old = server.hellos[-1]

@@ -35,7 +35,7 @@ async def test_a_command_is_accepted_started_and_reported_with_its_exact_output(
         assert result.stdout.head == b"in,n; echo $(id) two\n"
 
 
-async def test_what_cannot_be_started_is_a_failure_with_its_reason(tmp_path: Path) -> None:
+async def test_a_command_that_cannot_be_started_fails_with_its_reason(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)
         missing = await server.dispatch(argv=["/no/such/program"])
@@ -93,7 +93,7 @@ async def test_the_same_dispatch_twice_starts_it_once(tmp_path: Path) -> None:
         assert marks.read_text() == "x\n"
 
 
-async def test_what_was_canceled_before_it_came_never_starts(tmp_path: Path) -> None:
+async def test_a_command_canceled_before_its_dispatch_never_starts(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         command, expired, foreign = new_id(), new_id(), new_id()
@@ -125,7 +125,7 @@ async def test_messages_of_another_session_are_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.capability("X1")
-async def test_the_policy_of_the_host_has_the_last_word(tmp_path: Path) -> None:
+async def test_the_policy_of_the_host_overrides_the_server(tmp_path: Path) -> None:
     rules = tmp_path / "policy.toml"
     rules.write_text("shell = false\n")
     async with peer(TOKEN) as server, agent(tmp_path, server.port, policy_file=rules):
@@ -137,7 +137,7 @@ async def test_the_policy_of_the_host_has_the_last_word(tmp_path: Path) -> None:
         assert not (tmp_path / "started").exists()
 
 
-async def test_an_acknowledged_result_leaves_no_files_and_is_told_no_more(tmp_path: Path) -> None:
+async def test_an_acknowledged_result_leaves_no_files_and_is_not_sent_again(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         command = await server.dispatch(argv=["echo", "kept until acknowledged"])

@@ -43,13 +43,13 @@ def test_a_state_directory_in_use_is_refused(token: Path, tmp_path: Path) -> Non
     assert "in use by another agent (pid" in done.stderr and "--state" in done.stderr
 
 
-def test_a_state_directory_that_cannot_be_made_is_refused(token: Path, tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_created_is_refused(token: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run_agent("run", "--insecure-loopback", "--token-file", str(token), "--state", str(tmp_path / "file" / "s"))
     assert done.returncode == StateUnusable.exit_code and "state directory" in done.stderr
 
 
-def test_a_host_id_that_was_damaged_is_not_replaced_silently(token: Path, tmp_path: Path) -> None:
+def test_a_damaged_host_id_is_not_replaced_silently(token: Path, tmp_path: Path) -> None:
     state = tmp_path / "s"
     state.mkdir()
     (state / "host_id").write_text("scribble\n")
@@ -60,7 +60,7 @@ def test_a_host_id_that_was_damaged_is_not_replaced_silently(token: Path, tmp_pa
     assert (state / "host_id").read_text() == "scribble\n"
 
 
-def test_a_policy_that_others_may_change_is_refused(token: Path, tmp_path: Path) -> None:
+def test_a_policy_writable_by_others_is_refused(token: Path, tmp_path: Path) -> None:
     rules = tmp_path / "policy.toml"
     rules.write_text("shell = false\n")
     rules.chmod(0o666)
@@ -77,7 +77,7 @@ def test_a_policy_that_others_may_change_is_refused(token: Path, tmp_path: Path)
     assert done.returncode == BadSettings.exit_code and "may change it" in done.stderr and "chmod" in done.stderr
 
 
-def test_an_agent_that_has_not_joined_says_how_to(tmp_path: Path) -> None:
+def test_an_agent_that_has_not_joined_names_the_command_to_join(tmp_path: Path) -> None:
     done = run_agent("run", "--state", str(tmp_path / "s"))
     assert done.returncode == 77 and "has not joined" in done.stderr and "clarion-agent join" in done.stderr
     assert not (tmp_path / "s").exists()
@@ -108,7 +108,7 @@ def test_plaintext_to_another_machine_is_refused(token: Path, tmp_path: Path) ->
         ({"--token-file": "none"}, "token_file none: No such file"),
     ],
 )
-def test_a_join_that_cannot_be_is_refused_before_anything_is_made(
+def test_an_impossible_join_is_refused_before_any_file_is_created(
     wrong: dict[str, str], said: str, token: Path, tmp_path: Path
 ) -> None:
     flags = {
@@ -122,7 +122,7 @@ def test_a_join_that_cannot_be_is_refused_before_anything_is_made(
     assert done.returncode in (77, 78) and said in done.stderr and not (tmp_path / "s").exists()
 
 
-def test_a_server_that_does_not_answer_is_told_and_leaves_nothing_behind(token: Path, tmp_path: Path) -> None:
+def test_a_join_without_an_answer_reports_it_and_leaves_no_file(token: Path, tmp_path: Path) -> None:
     done = run_agent(
         "join",
         "--server",
@@ -142,12 +142,12 @@ def test_a_wrong_flag_is_wrong_usage() -> None:
     assert run_agent("run", "--nonsense").returncode == 2
 
 
-def test_status_of_nothing_says_so(tmp_path: Path) -> None:
+def test_status_without_a_journal_reports_that(tmp_path: Path) -> None:
     done = run_agent("status", "--state", str(tmp_path))
     assert done.returncode == NoState.exit_code and "it contains no agent journal" in done.stderr
 
 
-async def test_status_tells_what_the_journal_holds(tmp_path: Path) -> None:
+async def test_status_shows_the_content_of_the_journal(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         hello = await server.welcomed(1)
         command = await server.dispatch(command="exit 4")
@@ -172,12 +172,12 @@ async def test_status_tells_what_the_journal_holds(tmp_path: Path) -> None:
         assert "not running" in run_agent("status", "--state", str(process.state)).stdout
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
     assert __version__ in run_agent("--version").stdout
 
 
-def test_every_error_has_an_exit_code_of_its_own() -> None:
+def test_every_error_has_its_own_exit_code() -> None:
     kinds = [BadSettings, JoinFailed, NoState, StateInUse, StateUnusable, TokenUnreadable, AgentError]
     assert len({kind.exit_code for kind in kinds}) == len(kinds)
     help_text = run_agent("--help").stdout

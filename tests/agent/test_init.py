@@ -30,7 +30,7 @@ def inside(process: AgentProcess) -> list[linux.Process]:
     return found
 
 
-async def test_strangers_are_reaped_and_every_command_gets_its_own_status(tmp_path: Path) -> None:
+async def test_orphans_are_reaped_and_every_command_gets_its_own_status(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port, begin=False) as process:
         await process.start(before=CONTAINER)
         await server.welcomed(1)
@@ -62,7 +62,7 @@ async def test_strangers_are_reaped_and_every_command_gets_its_own_status(tmp_pa
                 await trio.sleep(0.05)
 
 
-async def test_it_ends_as_the_agent_does(tmp_path: Path) -> None:
+async def test_init_exits_with_the_status_of_the_agent(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port, begin=False) as process:
         await process.start(before=["unshare", "-pf", "--mount-proc"])
         await server.welcomed(1)

@@ -50,9 +50,7 @@ def test_without_a_directory_nothing_was_started(tmp_path: Path) -> None:
 
 @pytest.mark.capability("I7")
 @pytest.mark.parametrize("written", [True, False], ids=["asked for", "not yet written"])
-def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_same(
-    tmp_path: Path, written: bool
-) -> None:
+def test_an_execution_without_a_claim_never_starts_at_any_later_lookup(tmp_path: Path, written: bool) -> None:
     spool = Spool(tmp_path / "commands")
     directory = spool.make(KEY, ORDER)
     if not written:
@@ -63,7 +61,7 @@ def test_what_no_shim_has_claimed_never_starts_and_every_later_look_says_the_sam
 
 
 @pytest.mark.capability("F15")
-def test_it_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_proof_of_a_missing_start_needs_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path / "commands")
     spool.make(KEY, ORDER)
     real = os.open
@@ -76,7 +74,9 @@ def test_it_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found(spool) == NEVER
 
 
-def test_a_shim_that_claims_it_at_the_last_moment_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shim_that_claims_the_execution_at_the_last_moment_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = Spool(tmp_path / "commands").make(KEY, ORDER)
     real, theirs = os.rename, '{"pid": 1, "starttime": 2, "boot_id": "b"}'
 
@@ -91,7 +91,7 @@ def test_a_shim_that_claims_it_at_the_last_moment_keeps_it(tmp_path: Path, monke
     assert records.read_spec(directory).argv == ["true"], "what ends its leftovers reads it again"
 
 
-def test_one_whose_shim_is_gone_stays_lost(tmp_path: Path) -> None:
+def test_an_execution_whose_shim_ended_stays_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "commands")
     (spool.make(KEY, ORDER) / records.CLAIM).write_text(
         f'{{"pid": 4000000, "starttime": 2, "boot_id": "{facts.boot_id()}"}}'
@@ -99,7 +99,7 @@ def test_one_whose_shim_is_gone_stays_lost(tmp_path: Path) -> None:
     assert found(spool) == (Outcome.LOST, "shim_died")
 
 
-def test_a_started_one_without_a_trace_stays_lost(tmp_path: Path) -> None:
+def test_a_started_execution_without_a_trace_stays_lost(tmp_path: Path) -> None:
     started = Started(*KEY, 4_000_000, 2, facts.boot_id(), 1_000)
     assert found(Spool(tmp_path / "commands"), started) == (Outcome.LOST, "journal_lost")
 
@@ -109,7 +109,7 @@ def test_after_a_reboot_nothing_is_certain(tmp_path: Path) -> None:
 
 
 @pytest.mark.capability("F16")
-def test_a_damaged_journal_that_shows_an_intent_alone_is_no_proof(tmp_path: Path) -> None:
+def test_an_intent_in_a_damaged_journal_does_not_prove_a_missing_start(tmp_path: Path) -> None:
     whole = [intent(facts.boot_id()), Started(*KEY, 1, 2, facts.boot_id(), 1), Exit(*KEY, Report(Outcome.COMPLETED), 2)]
     state, _ = salvage(whole[:1])
     # and it is still none when that journal has been written anew and read again
@@ -140,7 +140,7 @@ class Gone:
 @pytest.mark.parametrize(
     ("claims", "end"), [(False, (Outcome.FAILED, "spawn_failed")), (True, (Outcome.LOST, "shim_died"))]
 )
-async def test_a_shim_that_ends_without_having_taken_its_directory_has_started_nothing(
+async def test_a_shim_that_ends_without_a_claim_has_started_nothing(
     tmp_path: Path, claims: bool, end: tuple[Outcome, str]
 ) -> None:
     told: list[object] = []
@@ -166,7 +166,7 @@ class Thief:
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["while it runs", "before it is known"])
-async def test_what_cannot_be_looked_up_any_more_is_not_called_never_started(tmp_path: Path, lost: bool) -> None:
+async def test_a_failed_lookup_does_not_prove_a_missing_start(tmp_path: Path, lost: bool) -> None:
     told: list[object] = []
     async with trio.open_nursery() as nursery:
         runner.Runner(Spool(tmp_path / "commands"), Thief(lost), nursery, told.append, Log()).spawn(KEY, ORDER)
@@ -186,7 +186,7 @@ def ended(pid: int) -> bool:
 
 
 @pytest.mark.capability("I7", "F3")
-async def test_an_agent_killed_while_its_fork_server_hangs(tmp_path: Path) -> None:
+async def test_a_command_of_an_agent_killed_with_a_hanging_fork_server_never_starts(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         assert process.process is not None

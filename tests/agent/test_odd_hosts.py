@@ -48,7 +48,7 @@ class Uname:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_name_of_any_bytes_is_told_as_text(monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
+def test_a_hostname_of_any_bytes_is_sent_as_text(monkeypatch: pytest.MonkeyPatch, name: bytes) -> None:
     monkeypatch.setattr(os, "uname", lambda: Uname(name))
     monkeypatch.setattr(facts, "OS_RELEASE", ())
     about = facts.gather(NOWHERE, {os.fsdecode(b"k\xff"): os.fsdecode(name)})
@@ -57,7 +57,7 @@ def test_a_name_of_any_bytes_is_told_as_text(monkeypatch: pytest.MonkeyPatch, na
     assert decode(bytes(message)).hello.facts.hostname == about.hostname
 
 
-def test_a_good_name_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_hostname_is_sent_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "uname", lambda: Uname(b"web01.example.org"))
     assert facts.gather(NOWHERE, {}).hostname == "web01.example.org"
     assert facts.gather(NOWHERE, {}, "db-7").hostname == "db-7"
@@ -96,7 +96,7 @@ CONTENTS = {
         ("escapes", "\ufffd[31mred\ufffd"),
     ],
 )
-def test_the_systems_name_is_read_from_whatever_is_there(
+def test_the_name_of_the_system_is_read_from_any_available_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, told: str | None
 ) -> None:
     monkeypatch.setattr(facts, "OS_RELEASE", (written(tmp_path / "os-release", kind),))
@@ -106,7 +106,7 @@ def test_the_systems_name_is_read_from_whatever_is_there(
 @pytest.mark.parametrize(
     "error", [OSError(101, "Network is unreachable"), socket.gaierror(-2, "unknown"), UnicodeError("label too long")]
 )
-def test_no_address_is_no_reason_to_stay_away(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_host_without_an_address_connects(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error
 
@@ -122,7 +122,7 @@ def test_a_boot_id_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch,
         assert "/proc" in caught.value.hint
 
 
-def test_a_line_of_the_log_holds_any_text() -> None:
+def test_a_log_line_can_hold_any_text() -> None:
     stream = io.StringIO()
     log.configure("info", stream)
     log.Log().info("odd", name=os.fsdecode(b"\xff"), number=1 << 70)
@@ -130,7 +130,7 @@ def test_a_line_of_the_log_holds_any_text() -> None:
     log.configure("info")
 
 
-def test_a_state_directory_that_is_no_text_or_relative_to_nowhere_is_refused(
+def test_a_state_directory_that_is_not_text_or_has_no_base_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (os.fsdecode(b"/tmp/\xff"), "~nobody-of-this-name/x"):
@@ -190,7 +190,7 @@ async def test_an_agent_on_an_odd_host_runs_commands(tmp_path: Path, place: str)
 
 
 @needs_root
-async def test_a_working_directory_that_is_gone_ends_nothing(tmp_path: Path) -> None:
+async def test_a_deleted_working_directory_stops_nothing(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     async with peer(TOKEN) as server, agent(tmp_path, server.port, begin=False) as process:

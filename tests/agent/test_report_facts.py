@@ -68,7 +68,7 @@ def test_a_fact_reaches_the_server_under_its_name(facts: dict[str, Any], report:
     assert kept(result(KEY, translate(ended(**facts)), lambda *_: (b"", b""))) == report
 
 
-def test_bits_of_a_later_agent_are_passed_over() -> None:
+def test_fact_bits_of_a_later_agent_are_ignored() -> None:
     wire = result(
         KEY,
         Report(Outcome.COMPLETED, exit_code=0, observed=(1 << 31) | Observed.OOM_KILLED, left_running=(1 << 32) - 1),
@@ -77,7 +77,7 @@ def test_bits_of_a_later_agent_are_passed_over() -> None:
     assert kept(wire) == {"oom_killed": True, "left_running": PROCESSES_MAX}
 
 
-async def test_a_daemon_left_on_purpose_survives_its_command_and_the_next_agent(tmp_path: Path) -> None:
+async def test_a_detached_daemon_survives_its_command_and_the_next_agent(tmp_path: Path) -> None:
     leave = (
         f"setsid -f sh -c 'echo $$ > {tmp_path}/pid; exec sleep 1000' </dev/null >/dev/null 2>&1; while [ ! -s "
         f"{tmp_path}/pid ]; do sleep 0.02; done; echo started"
@@ -108,7 +108,7 @@ async def test_a_daemon_left_on_purpose_survives_its_command_and_the_next_agent(
             os.kill(pid, signal.SIGKILL)
 
 
-async def test_a_command_killed_for_its_limit_of_cpu_says_so(tmp_path: Path) -> None:
+async def test_a_command_killed_by_its_cpu_limit_reports_that(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)
         got = await server.result(await server.dispatch(command="ulimit -St 1; while :; do :; done"))

@@ -41,7 +41,7 @@ RAISE = (
 @pytest.mark.parametrize(
     ("files", "printed"), [((24, 4096), f"{needed_files(16)} []"), ((24, 100), "100 [100]"), ((3000, 4096), "3000 []")]
 )
-def test_the_soft_limit_is_raised_to_what_the_slots_need_and_no_further_than_the_hard_one(
+def test_the_soft_limit_is_raised_to_the_need_of_the_slots_within_the_hard_limit(
     files: tuple[int, int], printed: str
 ) -> None:
     assert in_child(RAISE, files).strip() == printed

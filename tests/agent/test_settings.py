@@ -10,12 +10,12 @@ from agent.errors import BadSettings, TokenUnreadable
 from agent.settings import Settings, address, load, read_token
 
 
-def test_nothing_given_means_the_defaults() -> None:
+def test_without_values_the_defaults_apply() -> None:
     assert load(None, {}, {}) == Settings()
     assert Settings().slots == 16 and Settings().server is None and not Settings().insecure_loopback
 
 
-def test_flags_go_before_environment_before_file(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     config.write_text('server = "a.example:1"\nslots = 2\nlog_level = "debug"\n[labels]\nrack = "r1"\n')
     found = load(
@@ -47,13 +47,13 @@ def test_flags_go_before_environment_before_file(tmp_path: Path) -> None:
         ("state", "", "path"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: object, says: str) -> None:
+def test_a_wrong_value_is_named_with_the_allowed_values(name: str, value: object, says: str) -> None:
     with pytest.raises(BadSettings) as caught:
         load(None, {}, {name: value})
     assert caught.value.message.startswith(f"{name} (flag): ") and says in caught.value.message
 
 
-def test_an_unknown_key_gets_a_suggestion_and_all_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_an_unknown_key_gets_a_suggestion_and_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     config = tmp_path / "agent.toml"
     config.write_text('sever = "x:1"\nslots = true\n')
     with pytest.raises(BadSettings) as caught:
@@ -63,7 +63,7 @@ def test_an_unknown_key_gets_a_suggestion_and_all_faults_are_told_at_once(tmp_pa
 
 
 @pytest.mark.parametrize("content", ["slots = ", "\xff"])
-def test_a_file_that_is_no_toml_names_itself(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: str) -> None:
     config = tmp_path / "agent.toml"
     config.write_bytes(content.encode("latin-1"))
     with pytest.raises(BadSettings) as caught:
@@ -71,12 +71,12 @@ def test_a_file_that_is_no_toml_names_itself(tmp_path: Path, content: str) -> No
     assert str(config) in caught.value.message
 
 
-def test_a_backoff_that_begins_above_its_end_is_refused() -> None:
+def test_a_backoff_that_starts_above_its_maximum_is_refused() -> None:
     with pytest.raises(BadSettings, match="backoff_base"):
         load(None, {}, {"backoff_base": 10, "backoff_max": 5})
 
 
-def test_addresses() -> None:
+def test_addresses_are_parsed() -> None:
     assert address("[::1]:8441") == ("::1", 8441) and address("h:65535") == ("h", 65535)
 
 

@@ -33,7 +33,7 @@ from tests.cli.conftest import Clarion, Fake, error, host_row, task_json
         ("failed", ["timeout", "canceled"], 2),
     ],
 )
-def test_the_exit_code_tells_how_the_task_ended(
+def test_the_exit_code_follows_from_the_end_of_the_task(
     clarion: Clarion, fake: Fake, status: str, hosts: list[str], expected: int
 ) -> None:
     fake.task(status, [host_row(number, name) for number, name in enumerate(hosts)])
@@ -69,7 +69,7 @@ def test_every_error_of_the_catalogue_ends_with_its_own_exit_code(clarion: Clari
 
 
 @pytest.mark.parametrize(("status", "expected"), [(403, 77), (418, 64), (429, 69), (500, 70), (503, 69)])
-def test_an_error_code_of_a_newer_server_goes_by_its_http_status(
+def test_an_unknown_error_code_is_judged_by_its_http_status(
     clarion: Clarion, fake: Fake, status: int, expected: int
 ) -> None:
     fake.on("GET", "/api/v1/statistics", (status, error("brand_new", "something new", "upgrade")))

@@ -30,7 +30,9 @@ def run_body(fake: Fake) -> dict[str, Any]:
         (["--hosts", "web1,web2 and online", "--", "true"], ["web1,web2 and online"]),
     ],
 )
-def test_hosts_may_stand_before_the_program(clarion: Clarion, fake: Fake, args: list[str], targets: list[str]) -> None:
+def test_hosts_can_be_given_before_the_program(
+    clarion: Clarion, fake: Fake, args: list[str], targets: list[str]
+) -> None:
     fake.task("completed", [host_row(1)])
     result = clarion("run", *args)
     assert result.exit_code == 0, result.output
@@ -165,7 +167,7 @@ def test_groups_are_compared(clarion: Clarion, fake: Fake) -> None:
     assert json.loads(clarion("tasks", "diff", TASK, "1", "--json").stdout) == {"items": [diff]}
 
 
-def test_outputs_are_searched_over_all_pages(clarion: Clarion, fake: Fake) -> None:
+def test_search_reads_all_pages(clarion: Clarion, fake: Fake) -> None:
     hit = {
         "group": 2,
         "count": 1,
@@ -185,7 +187,7 @@ def test_outputs_are_searched_over_all_pages(clarion: Clarion, fake: Fake) -> No
     assert clarion("tasks", "search", TASK, "nothing").exit_code == 2
 
 
-def test_attach_waits_and_tells_the_end(clarion: Clarion, fake: Fake) -> None:
+def test_attach_waits_and_prints_the_end(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, "failed", exit_code=1)])
     result = clarion("attach", TASK)
     assert (result.exit_code, result.stdout) == (2, "web01: failed, exit code 1\n")

@@ -49,14 +49,14 @@ def listed(fake: Fake) -> Fake:
         (IDS[2], 2),
     ],
 )
-def test_a_word_means_one_task(clarion: Clarion, listed: Fake, word: str, place: int) -> None:
+def test_a_short_id_or_number_selects_one_task(clarion: Clarion, listed: Fake, word: str, place: int) -> None:
     result = clarion("tasks", "show", word, "--json")
     assert result.exit_code == 0, result.stderr
     assert IDS[place] in result.stdout
 
 
 @pytest.mark.parametrize("word", ["4464", "01a2253e"])
-def test_what_may_mean_several_names_them(clarion: Clarion, listed: Fake, word: str) -> None:
+def test_an_ambiguous_short_id_lists_the_tasks(clarion: Clarion, listed: Fake, word: str) -> None:
     result = clarion("tasks", "show", word)
     assert result.exit_code == 64
     assert (
@@ -75,19 +75,17 @@ def test_what_may_mean_several_names_them(clarion: Clarion, listed: Fake, word: 
         ("-999", "there are only 3"),
     ],
 )
-def test_a_word_that_names_no_task_is_an_error(clarion: Clarion, listed: Fake, word: str, said: str) -> None:
+def test_an_unknown_short_id_is_an_error(clarion: Clarion, listed: Fake, word: str, said: str) -> None:
     result = clarion("tasks", "show", word)
     assert (result.exit_code, result.stdout) == (64, "") and said in result.stderr
 
 
-def test_without_any_task_there_is_no_last_one(clarion: Clarion, fake: Fake) -> None:
+def test_last_without_any_task_is_an_error(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", BASE, (200, {"items": [], "next": None}))
     assert "there is none yet" in clarion("logs").stderr
 
 
-def test_old_tasks_are_looked_for_up_to_a_limit(
-    clarion: Clarion, listed: Fake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_search_for_old_tasks_is_limited(clarion: Clarion, listed: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_ids, "SEARCHED", 2)
     assert "among the newest 2 tasks" in clarion("tasks", "show", "e14464").stderr
     assert len(listed.asked("GET", BASE)) == 1
@@ -101,13 +99,13 @@ def test_old_tasks_are_looked_for_up_to_a_limit(
         ["tasks", "groups", "-1", "--lines", "0"],
     ],
 )
-def test_numbers_of_options_stay_numbers_of_options(clarion: Clarion, listed: Fake, verb: list[str]) -> None:
+def test_negative_option_values_are_not_task_numbers(clarion: Clarion, listed: Fake, verb: list[str]) -> None:
     listed.on("GET", f"{BASE}/{IDS[0]}/hosts", (200, {"items": [], "next": None}))
     listed.on("GET", f"{BASE}/{IDS[0]}/groups", (200, {"items": [], "next": None, "groups": 0}))
     assert clarion(*verb).exit_code == 0
 
 
-def test_the_numbers_of_a_program_stay_its_own(clarion: Clarion, fake: Fake) -> None:
+def test_numbers_among_the_arguments_of_a_program_are_passed_on(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", BASE, (201, task_json("pending", [host_row(1, "pending")])))
     assert clarion("tasks", "create", "--hosts", "all", "--", "head", "-1", "file").exit_code == 0
     assert fake.asked("POST", BASE)[0].body["argv"] == ["head", "-1", "file"]

@@ -17,7 +17,7 @@ MADE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_networks_and_approval_reach_the_server(clarion: Clarion, fake: Fake) -> None:
+def test_options_for_networks_and_approval_reach_the_server(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/join-tokens", (201, MADE))
     result = clarion("join-token", "create", "--network", "10.1.0.0/16", "--network", "2001:db8::/32", "--approve")
     assert result.stdout == "jt_abcDEF12_x\n"
@@ -25,7 +25,7 @@ def test_networks_and_approval_reach_the_server(clarion: Clarion, fake: Fake) ->
     assert (sent["networks"], sent["approve"]) == (["10.1.0.0/16", "2001:db8::/32"], True)
 
 
-def test_joins_that_wait_are_listed_without_control_characters(clarion: Clarion, fake: Fake) -> None:
+def test_waiting_joins_are_listed_without_control_characters(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/join-requests", paged([ONE]))
     lines = clarion("join", "pending").stdout.splitlines()
     assert (
@@ -35,7 +35,7 @@ def test_joins_that_wait_are_listed_without_control_characters(clarion: Clarion,
     assert clarion("join", "pending").stderr == "no joins wait for approval\n"
 
 
-def test_several_are_decided_upon_at_once(clarion: Clarion, fake: Fake) -> None:
+def test_several_joins_are_decided_in_one_call(clarion: Clarion, fake: Fake) -> None:
     for verb, state in (("approve", "approved"), ("deny", "denied")):
         for name in ("a", "b"):
             fake.on("POST", f"/api/v1/join-requests/{name}/{verb}", (200, ONE | {"request_id": name, "state": state}))
@@ -44,7 +44,7 @@ def test_several_are_decided_upon_at_once(clarion: Clarion, fake: Fake) -> None:
         assert clarion("join", verb, "a").stdout.endswith(f"{state} a (web-9\\x1b[2J)\n")
 
 
-def test_one_that_is_not_there_says_what_to_do(clarion: Clarion, fake: Fake) -> None:
+def test_an_unknown_join_request_is_an_error_with_a_remedy(clarion: Clarion, fake: Fake) -> None:
     fake.on(
         "POST",
         "/api/v1/join-requests/x/approve",

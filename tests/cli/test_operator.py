@@ -72,7 +72,7 @@ def test_a_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, room: int) -
     assert width(Table(columns, wide=True, headers=True).lines(rows)[1]) > 180, "wide cuts nothing"
 
 
-def test_pipes_and_files_get_whole_cells(clarion: Clarion, fake: Fake) -> None:
+def test_tables_are_not_shortened_in_pipes_and_files(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/tasks", (200, {"items": [tasks(1)[0] | {"name": "n" * 300}], "next": None}))
     assert "n" * 300 in clarion("tasks", "list").stdout
 
@@ -152,7 +152,7 @@ def clarion_process(fake: Fake, token_file: Path, *args: str, **how: Any) -> sub
     )
 
 
-def test_what_is_piped_in_is_refused_unless_an_option_takes_it(fake: Fake, token_file: Path, tmp_path: Path) -> None:
+def test_piped_input_is_refused_unless_an_option_uses_it(fake: Fake, token_file: Path, tmp_path: Path) -> None:
     fake.task("completed", [host_row(1)])
     piped = clarion_process(fake, token_file, "run", "all", "-q", "--", "cat", input="data")
     assert (
@@ -174,7 +174,7 @@ def test_what_is_piped_in_is_refused_unless_an_option_takes_it(fake: Fake, token
 
 
 @pytest.mark.parametrize("empty", ["", None])
-def test_an_empty_standard_input_is_none(fake: Fake, token_file: Path, empty: str | None) -> None:
+def test_an_empty_standard_input_is_not_input(fake: Fake, token_file: Path, empty: str | None) -> None:
     fake.task("completed", [host_row(1)])
     how: dict[str, Any] = {"stdin": subprocess.DEVNULL} if empty is None else {"input": empty}
     assert clarion_process(fake, token_file, "run", "all", "-q", "--", "cat", **how).returncode == 0
@@ -195,7 +195,7 @@ def test_a_closed_standard_input_cannot_be_asked_for(fake: Fake, token_file: Pat
 
 
 @pytest.mark.parametrize("program", ["clarion", "clarion-server", "clarion-agent"])
-def test_every_program_tells_its_version(program: str) -> None:
+def test_every_program_prints_its_version(program: str) -> None:
     done = subprocess.run(
         [str(BIN / program), "--version"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )
@@ -204,7 +204,7 @@ def test_every_program_tells_its_version(program: str) -> None:
 
 @pytest.mark.parametrize("program", ["clarion", "clarion-server", "clarion-agent"])
 @pytest.mark.parametrize("columns", ["10", "40", "80", "200"])
-def test_short_help_is_never_cut(program: str, columns: str) -> None:
+def test_short_help_is_not_truncated(program: str, columns: str) -> None:
     done = subprocess.run(
         [str(BIN / program), "--help"],
         capture_output=True,
@@ -228,9 +228,7 @@ def test_short_help_is_never_cut(program: str, columns: str) -> None:
         (["run", "--hots", "all"], "'--hosts'"),
     ],
 )
-def test_a_slip_of_the_fingers_is_answered_with_what_was_meant(
-    clarion: Clarion, fake: Fake, args: list[str], said: str
-) -> None:
+def test_a_misspelt_verb_or_option_gets_a_suggestion(clarion: Clarion, fake: Fake, args: list[str], said: str) -> None:
     result = clarion(*args)
     assert (result.exit_code, fake.seen) == (64, []) and said in result.stderr
 
@@ -242,7 +240,7 @@ def test_help_is_a_verb_too(clarion: Clarion) -> None:
     assert clarion("help", "run", "more").exit_code == 64
 
 
-def test_global_options_stand_before_or_after_the_verb_and_in_one_help(fake: Fake, token_file: Path) -> None:
+def test_global_options_are_accepted_before_and_after_the_verb_and_shown_once(fake: Fake, token_file: Path) -> None:
     fake.on("GET", "/api/v1/session", (200, {"name": "admin", "csrf": None}))
     options = ["--server", fake.address, "--token-file", str(token_file)]
     for args in ([*options, "whoami"], ["whoami", *options]):
@@ -254,7 +252,7 @@ def test_global_options_stand_before_or_after_the_verb_and_in_one_help(fake: Fak
     )
 
 
-def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_is_read_from_the_environment(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.on("GET", "/api/v1/session", (200, {"name": "ops", "csrf": None}))
     wrong = tmp_path / "wrong"
     wrong.write_text("cl_wrong\n")
@@ -319,7 +317,7 @@ def test_the_token_may_stand_in_the_environment(fake: Fake, tmp_path: Path, monk
         ),
     ],
 )
-def test_errors_are_sentences_that_say_a_thing_once_and_show_the_place(
+def test_errors_are_sentences_without_repetition_and_mark_the_place(
     clarion: Clarion, fake: Fake, body: Any, wanted: list[str]
 ) -> None:
     fake.on("POST", "/api/v1/run", (422, body))
@@ -384,7 +382,7 @@ def test_hosts_tasks_states_and_contexts_are_completed(
 
 
 @pytest.mark.parametrize("server", ["http://127.0.0.1:1", "nonsense", "http://127.0.0.1:99999"])
-def test_a_server_that_does_not_answer_completes_nothing_and_says_nothing(
+def test_completion_is_silent_if_the_server_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], token_file: Path, server: str
 ) -> None:
     monkeypatch.setenv("CLARION_SERVER", server)

@@ -30,12 +30,12 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["tasks", "--help"], ["run", "--help"]])
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = f"from server.cli.main import cli\ntry: cli.main({arguments!r})\nexcept SystemExit: pass"
     assert not loaded_by(code) & set(HEAVY)
 
 
-def test_no_verb_loads_what_belongs_to_the_server() -> None:
+def test_no_verb_imports_the_server() -> None:
     code = (
         "from server.cli.client import api; from server.cli.follow import task as follow; from server.cli.render "
         "import report; from server.cli.commands import run; from server.cli.render import progress as meter\nfrom "
@@ -54,7 +54,7 @@ def test_no_verb_loads_what_belongs_to_the_server() -> None:
     }
 
 
-def test_a_verb_loads_no_rich_where_there_is_no_terminal() -> None:
+def test_rich_is_imported_only_on_a_terminal() -> None:
     code = (
         "from server.cli.main import cli\ntry: cli.main(['stats', '--server', 'http://127.0.0.1:1', "
         "'--token-file', '/dev/stdin'])\nexcept SystemExit: pass"
@@ -71,7 +71,7 @@ def test_a_verb_loads_no_rich_where_there_is_no_terminal() -> None:
     assert not {"rich", "pygments"} & set(out.stdout.split())
 
 
-def test_every_verb_of_the_help_can_be_loaded_and_has_help_of_its_own() -> None:
+def test_every_verb_can_be_imported_and_has_its_own_help() -> None:
     from server.cli.main import cli, hosts, tasks
 
     for group in (cli, tasks, hosts):

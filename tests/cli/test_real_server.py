@@ -67,7 +67,7 @@ async def site(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Site]:
     await world.store.aclose()
 
 
-async def test_run_waits_for_the_answers_and_tells_them(site: Site, nursery: trio.Nursery) -> None:
+async def test_run_waits_for_the_results_and_prints_them(site: Site, nursery: trio.Nursery) -> None:
     async def agents() -> None:
         task = await site.running()
         assert task["command"]["argv"] == ["uname", "-a"]
@@ -82,7 +82,7 @@ async def test_run_waits_for_the_answers_and_tells_them(site: Site, nursery: tri
     assert b"completed: 2 hosts: 2 completed" in done.stderr
 
 
-async def test_a_failed_and_an_offline_host_make_exit_code_2_with_reasons(site: Site, nursery: trio.Nursery) -> None:
+async def test_a_failed_and_an_offline_host_give_exit_code_2_with_reasons(site: Site, nursery: trio.Nursery) -> None:
     async def agents() -> None:
         task = await site.running()
         for name, code in (("web-1", 0), ("web-2", 3)):
@@ -167,7 +167,7 @@ async def test_hosts_are_listed_labelled_and_shown(site: Site) -> None:
     assert b"hosts online" in (await site.clarion("stats")).stdout
 
 
-async def test_unknown_hosts_tasks_and_words_are_named(site: Site) -> None:
+async def test_unknown_hosts_tasks_and_states_are_named(site: Site) -> None:
     done = await site.clarion("run", "--hosts", "web-1,web-8,web-9", "--", "true")
     assert done.returncode == 64
     assert b"clarion: 2 names belong to no host: 'web-8', 'web-9'." in done.stderr
@@ -176,7 +176,7 @@ async def test_unknown_hosts_tasks_and_words_are_named(site: Site) -> None:
     assert (await site.clarion("hosts", "show", "web-8")).returncode == 64
 
 
-async def test_the_same_key_makes_one_task(site: Site) -> None:
+async def test_the_same_key_creates_one_task(site: Site) -> None:
     ids = {
         (await site.clarion("tasks", "create", "--idempotency-key", "k1", "--hosts", "all", "--", "true")).stdout
         for _ in range(2)
@@ -188,7 +188,7 @@ async def test_the_same_key_makes_one_task(site: Site) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_signal_leaves_the_task_running_and_the_cli_says_how_to_go_on(
+async def test_a_signal_leaves_the_task_running_and_the_cli_prints_how_to_attach(
     site: Site, number: signal.Signals, code: int
 ) -> None:
     environment = {

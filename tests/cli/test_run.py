@@ -30,7 +30,7 @@ def test_each_host_has_a_header_with_status_code_and_reason_and_its_output(clari
     assert result.exit_code == 2
 
 
-def test_what_the_agent_says_of_an_error_is_shown_beside_the_reason(clarion: Clarion, fake: Fake) -> None:
+def test_the_error_text_of_the_agent_is_shown_with_the_reason(clarion: Clarion, fake: Fake) -> None:
     fake.task(
         "failed",
         [
@@ -67,7 +67,7 @@ def test_equal_results_are_printed_once_and_fetched_once(clarion: Clarion, fake:
     assert f"3 groups of answers; compare them with 'clarion tasks diff {TASK}'" in result.stderr
 
 
-def test_results_that_differ_are_printed_apart(clarion: Clarion, fake: Fake) -> None:
+def test_different_results_are_printed_separately(clarion: Clarion, fake: Fake) -> None:
     fake.task(
         "failed",
         [
@@ -86,7 +86,7 @@ def test_results_that_differ_are_printed_apart(clarion: Clarion, fake: Fake) -> 
     ]
 
 
-def test_a_large_group_counts_the_names_it_does_not_show() -> None:
+def test_a_large_group_counts_the_omitted_names() -> None:
     group = {"folded": "web[1-9]", "count": 12, "more": 3}
     assert names(group) == "web[1-9], … 3 more (12 hosts)"
     assert names(group | {"folded": "x" * 500, "more": 0}) == f"{'x' * 400}… (12 hosts)"
@@ -104,7 +104,7 @@ def test_the_largest_group_is_printed_first_and_the_rest_is_counted(clarion: Cla
     assert result.exit_code == 2
 
 
-def test_nothing_in_an_output_steers_the_terminal(clarion: Clarion, fake: Fake) -> None:
+def test_output_cannot_control_the_terminal(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=HOSTILE)])
     stdout = clarion("run", "--hosts", "all", "--", "evil").stdout
     assert not [char for char in stdout if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160]
@@ -112,7 +112,7 @@ def test_nothing_in_an_output_steers_the_terminal(clarion: Clarion, fake: Fake) 
     assert stdout.splitlines()[1:] == ["  20% bell\\x07 �2Jc1 a�\\x00b 10%", "  end\\x1b]52;c;unfinished"]
 
 
-def test_an_output_cannot_pass_for_the_header_of_another_host(clarion: Clarion, fake: Fake) -> None:
+def test_output_cannot_imitate_the_header_of_another_host(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1, out=b"x\nweb02: completed, exit code 0\n")])
     assert [
         line for line in clarion("run", "--hosts", "all", "--", "evil").stdout.splitlines() if not line.startswith("  ")
@@ -166,12 +166,12 @@ def test_a_detached_run_prints_the_id_and_does_not_wait(clarion: Clarion, fake: 
     assert "detach" not in request.body
 
 
-def test_a_detached_run_answers_in_json_too(clarion: Clarion, fake: Fake) -> None:
+def test_a_detached_run_prints_json(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/run", (201, task_json("running", [host_row(1, "running")])))
     assert json.loads(clarion("run", "--hosts", "all", "--detach", "--json", "--", "true").stdout)["task_id"] == TASK
 
 
-def test_a_server_that_keeps_back_a_piece_of_output_is_not_believed(clarion: Clarion, fake: Fake) -> None:
+def test_an_incomplete_output_from_the_server_is_an_error(clarion: Clarion, fake: Fake) -> None:
     row = host_row(1, out=b"12345678")
     fake.task("completed", [row])
     path = f"/api/v1/tasks/{TASK}/hosts/{row['host_id']}/output"

@@ -63,7 +63,7 @@ IDS = [f"id-{number}" for number in range(30)]
         ),
     ],
 )
-def test_a_refusal_is_one_plain_sentence_after_the_other(
+def test_a_refusal_is_printed_as_plain_sentences(
     clarion: Clarion, fake: Fake, refusal: tuple[int, dict[str, object]], said: str
 ) -> None:
     fake.on("GET", "/api/v1/hosts/web0", refusal)
@@ -96,5 +96,5 @@ def test_a_refused_token_is_named_by_its_source(
 
 
 @pytest.mark.parametrize("option", ["--xyzzy", "--frobnicate"])
-def test_an_option_that_is_like_no_other_gets_no_proposal(clarion: Clarion, option: str) -> None:
+def test_an_option_unlike_any_other_gets_no_suggestion(clarion: Clarion, option: str) -> None:
     assert clarion("run", "all", option, "--", "true").stderr.endswith(f"No such option '{option}'.\n")

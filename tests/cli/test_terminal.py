@@ -160,9 +160,7 @@ def painted(text: str) -> dict[str, str]:
     }
 
 
-def test_headers_are_green_and_red_on_a_terminal_and_outputs_bring_no_colours_of_their_own(
-    fake: Fake, on_terminal: Run
-) -> None:
+def test_headers_are_coloured_on_a_terminal_and_colours_in_output_are_removed(fake: Fake, on_terminal: Run) -> None:
     two_answers(fake)
     terminal = on_terminal("run", "all", "-q", "--", "true")
     code, _ = terminal.end()
@@ -174,7 +172,7 @@ def test_headers_are_green_and_red_on_a_terminal_and_outputs_bring_no_colours_of
 
 
 @pytest.mark.parametrize(("piped", "env"), [(True, {}), (False, {"NO_COLOR": "1"})], ids=["a pipe", "NO_COLOR"])
-def test_without_a_terminal_or_when_asked_to_there_are_no_colours(
+def test_colours_are_off_without_a_terminal_or_on_request(
     fake: Fake, on_terminal: Run, piped: bool, env: dict[str, str]
 ) -> None:
     two_answers(fake)
@@ -184,7 +182,7 @@ def test_without_a_terminal_or_when_asked_to_there_are_no_colours(
     assert code == 2 and "web02: failed, exit code 3" in text and "\x1b" not in text
 
 
-def test_a_bar_is_on_the_terminal_until_the_end_while_results_go_into_a_pipe(fake: Fake, on_terminal: Run) -> None:
+def test_the_progress_bar_stays_on_the_terminal_while_results_go_to_a_pipe(fake: Fake, on_terminal: Run) -> None:
     half = progress_json(task_json("running", [host_row(1), host_row(2, "running")]), 4)
     fake.task("completed", [host_row(1, out=b"one\n"), host_row(2, out=b"two\n")], waits=[half, half, half])
     terminal = on_terminal("run", "all", "--", "true", piped=True)
@@ -206,7 +204,7 @@ def test_a_bar_is_on_the_terminal_until_the_end_while_results_go_into_a_pipe(fak
     [(False, b"\r", 130), (False, CTRL_C, 130), (False, b"x\rc\r", 4), (True, b"d\r", 130), (True, b"c\r", 4)],
     ids=["enter", "Ctrl-C again", "nonsense, then c", "d while following", "c while following"],
 )
-def test_ctrl_c_asks_and_does_what_is_answered(
+def test_ctrl_c_asks_whether_to_cancel_and_follows_the_answer(
     fake: Fake, on_terminal: Run, endless: threading.Event, follow: bool, keys: bytes, code: int
 ) -> None:
     live = f"{BASE}/hosts/{host_row(1)['host_id']}/output/live"
@@ -240,7 +238,7 @@ def test_ctrl_c_asks_and_does_what_is_answered(
     assert "Traceback" not in terminal.read
 
 
-def test_the_question_goes_to_the_terminal_when_the_answers_go_elsewhere(
+def test_the_question_is_shown_on_the_terminal_while_results_go_to_a_file(
     fake: Fake, on_terminal: Run, endless: threading.Event
 ) -> None:
     terminal = on_terminal("run", "all", "--", "sleep", "600", piped=True)

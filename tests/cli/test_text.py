@@ -11,11 +11,11 @@ def test_one_line_is_one_line() -> None:
     assert one_line(" a\n\tb\r\nc ") == "a b c"
 
 
-def test_what_cannot_be_seen_in_a_name_stands_as_its_number() -> None:
+def test_invisible_characters_of_a_name_are_escaped() -> None:
     assert one_line("web\u202e1\x1b[2J\x85\u200b") == "web\\u202e1\\x1b[2J\\u0085\\u200b"
 
 
-def test_lines_of_output_are_what_a_terminal_shows() -> None:
+def test_lines_of_output_equal_those_a_terminal_shows() -> None:
     assert text_lines(b"10%\r100%\nx\x1b[31my\n") == ["100%", "xy"]
     assert text_lines("") == [] and text_lines("\n") == [""]
 

@@ -43,7 +43,7 @@ def test_tasks_are_listed_over_all_pages_without_control_characters(clarion: Cla
     assert len(fake.seen) == 3
 
 
-def test_a_limit_asks_for_no_more_than_it_shows_and_says_that_it_cut(clarion: Clarion, fake: Fake) -> None:
+def test_a_limit_requests_only_the_shown_rows_and_reports_the_cut(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/tasks", paged(tasks(5)))
     result = clarion("tasks", "list", "--limit", "3")
     assert len(result.stdout.splitlines()) == 4
@@ -98,7 +98,7 @@ def test_lists_in_json_are_one_document_and_in_jsonl_lines(clarion: Clarion, fak
     assert [json.loads(line) for line in clarion("tasks", "list", "--jsonl").stdout.splitlines()] == tasks(3)
 
 
-def test_lines_of_the_first_page_are_out_before_the_second_is_asked_for(clarion: Clarion, fake: Fake) -> None:
+def test_rows_of_the_first_page_are_printed_before_the_second_is_requested(clarion: Clarion, fake: Fake) -> None:
     fake.on(
         "GET",
         "/api/v1/tasks",
@@ -128,7 +128,7 @@ def test_a_task_is_shown(clarion: Clarion, fake: Fake) -> None:
     assert json.loads(clarion("tasks", "show", TASK, "--json").stdout)["task_id"] == TASK
 
 
-def test_start_and_cancel_say_what_became_of_the_task(clarion: Clarion, fake: Fake) -> None:
+def test_start_and_cancel_print_the_new_state_of_the_task(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (200, task_json("running", [host_row(1, "running")])))
     fake.on(
         "POST",
@@ -181,7 +181,7 @@ def test_a_rerun_can_be_waited_for(clarion: Clarion, fake: Fake) -> None:
     assert clarion("tasks", "rerun", TASK, "--wait").exit_code == 2
 
 
-def test_waiting_and_trying_again_are_asked_for(clarion: Clarion, fake: Fake) -> None:
+def test_wait_and_retry_options_reach_the_server(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/tasks", (201, task_json("pending", [host_row(1, "pending")])))
     clarion(
         "tasks",
@@ -245,7 +245,7 @@ def test_progress_is_shown_once(clarion: Clarion, fake: Fake, form: str) -> None
     assert json.loads(clarion("tasks", "progress", TASK, form).stdout) == progress
 
 
-def test_progress_may_be_followed(clarion: Clarion, fake: Fake) -> None:
+def test_progress_can_be_followed(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
     assert clarion("tasks", "progress", TASK, "--follow").stdout == "completed: 1 of 1 host ended (1 completed)\n"
 
@@ -268,7 +268,7 @@ def test_the_hosts_of_a_task_are_listed(clarion: Clarion, fake: Fake) -> None:
     assert fake.asked("GET", f"/api/v1/tasks/{TASK}/hosts")[0].query["status"] == "failed,completed"
 
 
-def test_an_output_is_printed_harmless_or_raw(clarion: Clarion, fake: Fake) -> None:
+def test_an_output_is_printed_escaped_or_raw(clarion: Clarion, fake: Fake) -> None:
     row = host_row(1, out=b"\x1b[1mbold\xff\x1b[0m\nlast", err=b"err\n")
     fake.task("completed", [row])
     fake.on(
@@ -282,7 +282,7 @@ def test_an_output_is_printed_harmless_or_raw(clarion: Clarion, fake: Fake) -> N
     assert json.loads(clarion("tasks", "output", TASK, "web01", "--json").stdout)["total_bytes"] == 18
 
 
-def test_a_cut_output_says_so_even_when_raw(clarion: Clarion, fake: Fake) -> None:
+def test_a_truncated_output_is_marked_even_when_raw(clarion: Clarion, fake: Fake) -> None:
     row = host_row(1, out=b"begin", cut=(b"end", 1008))
     fake.task("completed", [row])
     result = clarion("tasks", "output", TASK, row["host_id"], "--raw")
@@ -290,7 +290,7 @@ def test_a_cut_output_says_so_even_when_raw(clarion: Clarion, fake: Fake) -> Non
     assert result.stderr == "1,000 bytes of 1,008 not kept, after the first 5\n"
 
 
-def test_tasks_are_deleted_one_by_one_and_the_first_refusal_ends_it(clarion: Clarion, fake: Fake) -> None:
+def test_tasks_are_deleted_one_by_one_until_the_first_refusal(clarion: Clarion, fake: Fake) -> None:
     fake.on("DELETE", "/api/v1/tasks/a", (204, None))
     fake.on("DELETE", "/api/v1/tasks/b", (409, error("task_running", "the task is running", "cancel it first")))
     result = clarion("tasks", "delete", "a", "b", "c")
@@ -320,7 +320,7 @@ def test_labels_are_set_and_removed_in_one_change(clarion: Clarion, fake: Fake) 
     assert [seen.body for seen in fake.seen] == [{"labels": {"env": "prod", "note": "a=b", "old": None}}]
 
 
-def test_counters_are_shown_flat_or_as_they_are(clarion: Clarion, fake: Fake) -> None:
+def test_counters_are_shown_as_a_flat_list_or_as_json(clarion: Clarion, fake: Fake) -> None:
     counters = {"tasks": {"running": 12345}, "hosts": {"known": 2, "connected": 1}}
     fake.on("GET", "/api/v1/statistics", (200, counters))
     assert clarion("stats").stdout == "tasks running  12,345\nhosts known    2\nhosts online   1\n"
@@ -351,7 +351,7 @@ def test_hosts_are_deleted_renamed_and_replaced(clarion: Clarion, fake: Fake) ->
     assert fake.asked("POST", "/api/v1/hosts/id-1/replace")[0].body == {"by": "id-2"}
 
 
-def test_an_error_in_a_selector_is_marked_at_its_place(clarion: Clarion, fake: Fake) -> None:
+def test_an_error_in_a_selector_is_marked_at_its_position(clarion: Clarion, fake: Fake) -> None:
     wrong = error(
         "invalid_expression",
         "select: at column 9: expected a value, found 'or'",
@@ -382,7 +382,7 @@ def test_hosts_that_share_a_name_are_listed_once_with_their_ids(clarion: Clarion
     assert (result.exit_code, result.stderr) == (64, "clarion: 2 hosts are named 'vm': id-1, id-2. Use an id.\n")
 
 
-def test_a_list_that_nothing_matches_names_the_selector_and_connected_hosts_are_seen_now(
+def test_an_empty_list_names_the_selector_and_online_hosts_show_now_as_last_contact(
     clarion: Clarion, fake: Fake
 ) -> None:
     fake.on("GET", "/api/v1/hosts", (200, {"items": [], "next": None}))

@@ -21,7 +21,7 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize(("busy_for", "at"), [(0.0, 1800.0), (1800.0, 1800.0), (2000.0, 2000.0), (1e9, 2400.0)])
-async def test_it_waits_for_a_quiet_moment_and_not_for_ever(
+async def test_collection_waits_for_an_idle_moment_with_a_limit(
     busy_for: float, at: float, collected: list[float], autojump_clock: MockClock
 ) -> None:
     begun = trio.current_time()
@@ -30,7 +30,7 @@ async def test_it_waits_for_a_quiet_moment_and_not_for_ever(
     assert len(collected) == 1 and collected[0] - begun == pytest.approx(at, abs=2 * garbage.LOOKS)
 
 
-def test_the_oldest_generation_is_not_collected_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_generation_is_collected_only_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
     before, frozen = gc.get_threshold(), gc.get_freeze_count()
     try:
         garbage.freeze_startup_objects()

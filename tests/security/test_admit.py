@@ -75,7 +75,7 @@ def test_a_certificate_is_judged_by_what_is_known_of_its_host(
         (SessionHistory(None, "boot", takeovers=(NOW,) * TAKEOVERS), "yes"),
     ],
 )
-def test_two_agents_with_one_identity_are_found_out(live: SessionHistory, expected: str) -> None:
+def test_two_agents_with_one_identity_are_detected(live: SessionHistory, expected: str) -> None:
     assert code(decide_admission(MINE, RECORD, CLAIM, live, NOW, LIMITS)) == expected
 
 

@@ -7,7 +7,7 @@ import pytest
 from server.security.attempts import KEPT, PER_S, Attempts, source_of
 
 
-def test_so_many_attempts_are_listened_to_within_a_minute() -> None:
+def test_attempts_within_a_minute_are_limited() -> None:
     ours = Attempts(3)
     for now in (0.0, 10.0, 20.0):
         assert ours.wait("a", "x", now) == 0
@@ -22,7 +22,7 @@ def test_so_many_attempts_are_listened_to_within_a_minute() -> None:
     assert ours.wait("a", "x", PER_S) == 0
 
 
-def test_no_more_than_so_many_are_remembered() -> None:
+def test_the_number_of_remembered_sources_is_limited() -> None:
     ours = Attempts(1)
     for number in range(KEPT + 1):
         ours.failed(str(number), "", 0.0)

@@ -36,7 +36,7 @@ def der(pem: bytes) -> bytes:
     return x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
 
 
-def test_a_hosts_certificate_says_who_it_is_and_for_how_long(files: CaFiles) -> None:
+def test_a_hosts_certificate_names_host_and_validity(files: CaFiles) -> None:
     issued = ca.issue(ca_files.load_issuing(files), Key().request(), HOST, 7, NOW, 86_400_000, os.urandom(20))
     assert ca.parse_identity(der(issued.certificate)) == ca.Identity(HOST, 7, issued.serial, NOW + 86_400_000)
     found = x509.load_pem_x509_certificate(issued.certificate)
@@ -44,13 +44,13 @@ def test_a_hosts_certificate_says_who_it_is_and_for_how_long(files: CaFiles) -> 
     assert found.not_valid_before_utc.timestamp() * 1000 == NOW - ca.BACKDATED_MS
 
 
-def test_the_same_entropy_gives_the_same_serial_and_another_another(files: CaFiles) -> None:
+def test_the_serial_depends_only_on_the_entropy(files: CaFiles) -> None:
     issuing, csr = ca_files.load_issuing(files), Key().request()
     serials = [ca.issue(issuing, csr, HOST, 1, NOW, 60_000, bytes([n]) * 20).serial for n in (1, 1, 2)]
     assert serials[0] == serials[1] != serials[2]
 
 
-def test_certificates_of_servers_and_cas_are_no_hosts(files: CaFiles) -> None:
+def test_certificates_of_servers_and_cas_do_not_identify_a_host(files: CaFiles) -> None:
     ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
     for path in (files.root, files.issuing, files.server):
         with pytest.raises(ca.NotAHost):
@@ -66,7 +66,7 @@ def _request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return made.public_bytes(serialization.Encoding.PEM)
 
 
-def test_requests_that_cannot_be_answered_say_why(files: CaFiles) -> None:
+def test_a_certificate_request_that_is_refused_names_the_reason(files: CaFiles) -> None:
     good = bytearray(x509.load_pem_x509_csr(Key().request()).public_bytes(serialization.Encoding.DER))
     good[-1] ^= 1
     wrong = [
@@ -102,7 +102,7 @@ def test_the_pin_is_that_of_the_roots_key_and_agents_check_it(files: CaFiles) ->
         check_pin(b"nothing", pin)
 
 
-def test_the_root_key_is_needed_to_make_an_issuing_ca_only(files: CaFiles) -> None:
+def test_the_root_key_is_needed_only_to_make_an_issuing_ca(files: CaFiles) -> None:
     files.root_key.unlink()
     make_missing(files.data)
     ca_files.refresh_server(files, ["localhost"], NOW, os.urandom)
@@ -117,13 +117,13 @@ def test_a_ca_with_a_part_missing_is_not_replaced(files: CaFiles) -> None:
     assert not files.root.exists()
 
 
-def test_a_key_that_others_can_read_is_refused(files: CaFiles) -> None:
+def test_a_key_readable_by_other_users_is_refused(files: CaFiles) -> None:
     files.issuing_key.chmod(0o640)
     with pytest.raises(InitFailed, match="other users can read it"):
         ca_files.load_issuing(files)
 
 
-def test_the_server_certificate_is_replaced_when_it_is_old_or_its_names_or_its_ca_change(files: CaFiles) -> None:
+def test_the_server_certificate_is_replaced_at_its_age_or_if_names_or_ca_change(files: CaFiles) -> None:
     def fresh(names: list[str], at: int) -> bool:
         return ca_files.refresh_server(files, names, at, os.urandom)
 

@@ -39,14 +39,14 @@ def test_directory_and_tokens_are_private_whatever_the_umask(tmp_path: Path, mas
     assert sorted(os.listdir(data)) == ["admin.token", "join.token", "metrics.token"]
 
 
-def test_tokens_are_of_their_kinds_and_one_line_each(tmp_path: Path) -> None:
+def test_each_token_file_holds_one_line_of_its_kind(tmp_path: Path) -> None:
     done = initialise(tmp_path / "d", NOW, insecure=True)
     admin, join = read_token(done.admin_token, Kind.API), read_token((done.data / "join.token"), Kind.JOIN)
     assert admin.text.split("_")[2] != join.text.split("_")[2]
     assert done.admin_token.read_text() == f"{admin.text}\n"
 
 
-def test_a_second_start_changes_nothing_and_says_so(tmp_path: Path) -> None:
+def test_a_second_init_changes_nothing_and_reports_that(tmp_path: Path) -> None:
     data = tmp_path / "d"
     first = initialise(data, NOW, insecure=True)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.made[1:]}
@@ -55,7 +55,7 @@ def test_a_second_start_changes_nothing_and_says_so(tmp_path: Path) -> None:
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in first.made[1:]}
 
 
-def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
+def test_only_missing_files_are_created(tmp_path: Path) -> None:
     data = tmp_path / "d"
     kept = initialise(data, NOW, insecure=True).admin_token.read_bytes()
     (data / "join.token").unlink()
@@ -64,7 +64,7 @@ def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
     assert done.admin_token.read_bytes() == kept
 
 
-def test_parents_are_made(tmp_path: Path) -> None:
+def test_parent_directories_are_created(tmp_path: Path) -> None:
     assert initialise(tmp_path / "a" / "b" / "c", NOW, insecure=True).admin_token.is_file()
 
 
@@ -82,7 +82,7 @@ def refused(data: Path) -> InitFailed:
     return caught.value
 
 
-def test_a_directory_with_files_that_others_can_see_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_with_files_that_others_can_see_is_not_changed(tmp_path: Path) -> None:
     data = tmp_path / "d"
     data.mkdir()
     data.chmod(0o755)
@@ -93,13 +93,13 @@ def test_a_directory_with_files_that_others_can_see_is_left_alone(tmp_path: Path
     assert (mode(data), os.listdir(data)) == (0o755, ["photo.jpg"])
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "d").touch()
     assert "is not a directory" in str(refused(tmp_path / "d"))
     assert "cannot be made" in str(refused(tmp_path / "d" / "below"))
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     assert str(refused(Path("/proc/clarion"))).startswith("/proc/clarion: cannot be made")
 
 
@@ -113,7 +113,7 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (None, 0o640, "other users can read it (mode 0640)"),
     ],
 )
-def test_a_token_file_that_cannot_be_trusted_stops_the_start_and_stays(
+def test_an_unsafe_token_file_stops_the_start_and_is_not_changed(
     tmp_path: Path, content: bytes | None, bits: int, said: str
 ) -> None:
     path = initialise(tmp_path / "d", NOW, insecure=True).admin_token
@@ -128,13 +128,13 @@ def test_a_token_file_that_cannot_be_trusted_stops_the_start_and_stays(
     assert "hello" not in str(error)
 
 
-def test_the_two_tokens_cannot_stand_in_for_each_other(tmp_path: Path) -> None:
+def test_a_token_of_one_kind_is_not_accepted_as_the_other(tmp_path: Path) -> None:
     done = initialise(tmp_path / "d", NOW, insecure=True)
     with pytest.raises(InitFailed, match="another kind"):
         read_token((done.data / "join.token"), Kind.API)
 
 
-def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> None:
+def test_a_dangling_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     data = tmp_path / "d"
     data.mkdir(mode=0o700)
     (data / "admin.token").symlink_to(tmp_path / "elsewhere")
@@ -142,7 +142,7 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Path) -> None:
+def test_remains_of_an_interrupted_init_of_an_earlier_release_are_removed(tmp_path: Path) -> None:
     data = tmp_path / "d"
     data.mkdir(mode=0o700)
     (data / f".admin.token.{os.getpid()}").write_text("half")
@@ -156,9 +156,7 @@ def test_what_a_cut_off_start_of_an_earlier_release_left_is_removed(tmp_path: Pa
 
 
 @pytest.mark.parametrize("given_out", ["ca/issuing.pem", "ca/server.pem", "ca.pin", "database.id", "clarion.db"])
-def test_a_ca_without_its_root_is_not_replaced_if_any_file_shows_that_it_was_in_use(
-    tmp_path: Path, given_out: str
-) -> None:
+def test_a_ca_in_use_is_not_replaced_if_its_root_is_missing(tmp_path: Path, given_out: str) -> None:
     data = tmp_path / "d"
     initialise(data, NOW)
     key = (data / "ca" / "root.key").read_bytes()
@@ -224,7 +222,7 @@ def check_whole(data: Path, *, insecure: bool) -> None:
 
 @pytest.mark.parametrize("work", [first_start, first_start_in_clear, first_start_with_a_database])
 @pytest.mark.parametrize("there", [False, True], ids=["new", "an empty directory"])
-def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(
+def test_an_init_killed_at_any_step_is_completed_by_the_next(
     tmp_path: Path, work: Callable[[Path], None], there: bool
 ) -> None:
     """Also when the second is killed, at another step."""
@@ -249,7 +247,7 @@ def test_a_first_start_that_is_killed_at_any_step_is_done_or_undone_by_the_next(
     assert steps >= 15
 
 
-def test_a_token_is_never_there_half_written(tmp_path: Path) -> None:
+def test_a_token_file_is_complete_or_absent(tmp_path: Path) -> None:
     """Whatever fails while it is made, the file is whole or absent, and nothing is left beside it."""
     data = tmp_path / "d"
 
@@ -262,7 +260,7 @@ def test_a_token_is_never_there_half_written(tmp_path: Path) -> None:
     assert os.listdir(data) == []
 
 
-def test_of_two_starts_at_once_both_end_with_the_same_tokens(tmp_path: Path) -> None:
+def test_two_concurrent_inits_end_with_the_same_tokens(tmp_path: Path) -> None:
     """The second begins while the first is making the token, and waits for it."""
     data = tmp_path / "d"
     inner: list[Initialised] = []
@@ -280,7 +278,7 @@ def test_of_two_starts_at_once_both_end_with_the_same_tokens(tmp_path: Path) -> 
     assert read_token(done.admin_token, Kind.API)
 
 
-def test_a_place_that_was_taken_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_file_created_meanwhile_is_named(tmp_path: Path) -> None:
     data = tmp_path / "d"
     stage = data / ".setup"
     initialise(data, NOW, insecure=True)

@@ -29,7 +29,7 @@ def test_the_error_for_a_second_server_names_the_first(tmp_path: Path) -> None:
         pass
 
 
-def test_a_server_that_was_killed_holds_nothing(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
@@ -45,7 +45,7 @@ def test_a_server_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "server.lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_a_server_that_is_refused_does_not_empty_the_lock_file(tmp_path: Path) -> None:
+def test_a_refused_server_does_not_change_the_lock_file(tmp_path: Path) -> None:
     with locked(tmp_path):
         for _ in range(2):
             with pytest.raises(InUse), locked(tmp_path):

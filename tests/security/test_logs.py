@@ -71,7 +71,7 @@ def test_lines_below_the_level_are_not_written_and_the_level_can_be_changed(stre
     assert [line["event"] for line in written(stream)] == ["one", "two", "three"]
 
 
-def test_the_standard_library_ends_in_the_same_place_once(stream: io.TextIOWrapper) -> None:
+def test_records_of_the_standard_library_are_written_once_to_the_same_stream(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     logs.configure("info", stream, terminal=False)
     logging.getLogger("server.web.http").warning("%s is %d", "x", 5)
@@ -131,7 +131,7 @@ async def test_context_reaches_the_tasks_started_within(stream: io.TextIOWrapper
         {TOKEN: 1},
     ],
 )
-def test_no_secret_is_written_wherever_it_hides(
+def test_no_secret_is_written_wherever_it_stands(
     stream: io.TextIOWrapper, terminal: bool, fields: dict[str, Any]
 ) -> None:
     logs.configure("debug", stream, terminal=terminal)
@@ -142,7 +142,7 @@ def test_no_secret_is_written_wherever_it_hides(
 
 
 @pytest.mark.capability("X9")
-def test_a_token_in_the_message_itself_keeps_only_its_id(stream: io.TextIOWrapper) -> None:
+def test_a_token_in_the_event_keeps_only_its_id(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     structlog.get_logger().info(f"unknown token {TOKEN}")
     logging.getLogger("x").warning("unknown token %s", TOKEN)
@@ -150,7 +150,7 @@ def test_a_token_in_the_message_itself_keeps_only_its_id(stream: io.TextIOWrappe
     assert [line["event"] for line in written(stream)] == [expected, expected]
 
 
-def test_what_only_sounds_like_a_secret_stays(stream: io.TextIOWrapper) -> None:
+def test_keys_that_only_resemble_secret_names_are_written(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     structlog.get_logger().info("basically fine", token_file="/x/admin.token", tokens_made=2, bearer="nobody")
     line = written(stream)[0]
@@ -169,7 +169,7 @@ def test_no_value_can_stop_a_line_from_being_written(stream: io.TextIOWrapper, v
     assert written(stream)[0]["event"] == "hello"
 
 
-def test_a_structure_that_holds_itself_ends(stream: io.TextIOWrapper) -> None:
+def test_a_recursive_structure_is_written(stream: io.TextIOWrapper) -> None:
     logs.configure("info", stream, terminal=False)
     loop: list[Any] = []
     loop.append(loop)
@@ -178,7 +178,7 @@ def test_a_structure_that_holds_itself_ends(stream: io.TextIOWrapper) -> None:
 
 
 @given(st.text())
-def test_on_a_terminal_no_value_steers_it(text: str) -> None:
+def test_values_cannot_control_a_terminal(text: str) -> None:
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     logs.configure("info", out, terminal=True)
     try:
@@ -195,7 +195,7 @@ def test_on_a_terminal_no_value_steers_it(text: str) -> None:
     assert not [char for char in rest if (ord(char) < 32 and char not in "\n\t") or 127 <= ord(char) < 160]
 
 
-def test_a_stream_without_bytes_below_it_works_too() -> None:
+def test_a_text_stream_without_a_buffer_works() -> None:
     out = io.StringIO()
     logs.render(None, "info", {"event": "x"})
     logs._Lines(out).msg(b'{"event":"x"}\n')

@@ -19,7 +19,7 @@ TOKENS = st.builds(lambda kind, seed: make(kind, seeded(seed)), st.sampled_from(
 
 
 @given(TOKENS)
-def test_a_token_has_its_form_and_reads_back(token: Token) -> None:
+def test_a_token_is_formatted_and_parsed_back(token: Token) -> None:
     prefix, public, secret = token.text.split("_")
     assert (prefix, public, len(public), len(secret)) == (token.kind, token.id, 8, 49)
     assert token.text.isascii()
@@ -34,7 +34,7 @@ def test_the_smallest_and_the_largest_secret_fit(fill: bytes) -> None:
     assert parse(token.text, Kind.API) == token
 
 
-def test_all_of_256_bits_are_in_the_secret() -> None:
+def test_a_secret_has_256_bits() -> None:
     def entropy(last: int):  # type: ignore[no-untyped-def]
         return lambda n: bytes(n - 1) + bytes([last]) if n == 32 else bytes(n)
 
@@ -48,7 +48,7 @@ def test_all_of_256_bits_are_in_the_secret() -> None:
 
 
 @given(TOKENS, st.data())
-def test_any_single_mistyped_character_is_noticed(token: Token, data: st.DataObject) -> None:
+def test_any_single_wrong_character_is_detected(token: Token, data: st.DataObject) -> None:
     place = data.draw(st.integers(3, len(token.text) - 1))
     other = data.draw(st.sampled_from("0Az_!\n").filter(lambda char: char != token.text[place]))
     with pytest.raises(BadToken):
@@ -56,13 +56,13 @@ def test_any_single_mistyped_character_is_noticed(token: Token, data: st.DataObj
 
 
 @given(TOKENS, st.integers(0, 60))
-def test_a_cut_token_is_noticed(token: Token, length: int) -> None:
+def test_a_truncated_token_is_detected(token: Token, length: int) -> None:
     with pytest.raises(BadToken):
         parse(token.text[:length], token.kind)
 
 
 @given(st.text())
-def test_any_other_text_is_no_token_and_is_not_repeated(text: str) -> None:
+def test_any_other_text_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(BadToken) as caught:
         parse(text, Kind.API)
     assert str(caught.value) == "not of the form cl_ID_SECRET"

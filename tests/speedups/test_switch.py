@@ -42,13 +42,13 @@ both = pytest.mark.parametrize("name", list(ASK))
 
 
 @both
-def test_the_environment_can_force_the_plain_one(name: str) -> None:
+def test_the_environment_can_force_the_plain_module(name: str) -> None:
     assert ask(ASK[name], CLARION_PURE="1") == f"py _speedups.{name}.{name}_py"
 
 
 @both
 @pytest.mark.parametrize("value", ["", "0"])
-def test_any_other_value_leaves_the_choice_to_what_was_built(name: str, value: str) -> None:
+def test_any_other_value_selects_the_built_module(name: str, value: str) -> None:
     built = find_spec(f"_speedups.{name}.{name}_c") is not None
     assert ask(ASK[name], CLARION_PURE=value) == (
         f"c _speedups.{name}.{name}_c" if built else f"py _speedups.{name}.{name}_py"
@@ -56,12 +56,12 @@ def test_any_other_value_leaves_the_choice_to_what_was_built(name: str, value: s
 
 
 @both
-def test_without_the_compiled_module_the_plain_one_runs(name: str) -> None:
+def test_without_the_compiled_module_the_plain_module_runs(name: str) -> None:
     assert ask(hide(name) + ASK[name]) == f"py _speedups.{name}.{name}_py"
 
 
 @both
-def test_a_compiled_module_that_cannot_be_loaded_is_an_error_and_not_a_slow_start(name: str) -> None:
+def test_a_compiled_module_that_cannot_be_loaded_is_an_error(name: str) -> None:
     broken = (
         "import sys\n"
         "class Broken:\n"

@@ -156,7 +156,7 @@ TROUBLES = ["no trouble", "the journal fails three times", "no fork server answe
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize(("begin", "stage", "ended_by"), CASES, ids=[case[0].__name__ for case in CASES])
-def test_what_is_open_has_something_that_ends_it(
+def test_every_open_stage_has_an_event_that_ends_it(
     begin: Callable[[], Host], stage: Stage, ended_by: str, trouble: str
 ) -> None:
     host = begin()
@@ -176,11 +176,11 @@ def test_what_is_open_has_something_that_ends_it(
     assert not host.engine.running
 
 
-def test_every_stage_that_is_no_end_is_among_them() -> None:
+def test_every_stage_that_is_not_final_is_tested() -> None:
     assert {case[1] for case in CASES} == set(Stage) - set(OVER)
 
 
-def test_what_is_acknowledged_or_buried_waits_for_nobody_and_goes_in_the_end() -> None:
+def test_acknowledged_executions_and_tombstones_are_removed_in_the_end() -> None:
     host = done()
     while host.stage not in OVER:
         host.next()

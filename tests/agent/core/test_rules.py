@@ -45,7 +45,7 @@ def dispatch(
     return ev.Dispatch(key, seq, 1, within, b"", size, "spec", refusal)
 
 
-def test_a_start_that_the_journal_made_late_is_expired_and_never_made_up_for() -> None:
+def test_a_start_delayed_by_the_journal_expires_and_is_not_repeated() -> None:
     rig = Rig()
     [rejected] = rig.sent(dispatch(within=5), ms=10)
     assert isinstance(rejected, out.Rejected) and rejected.reason == "expired"
@@ -70,7 +70,7 @@ def test_an_older_attempt_than_one_seen_is_a_duplicate() -> None:
     assert isinstance(rejected, out.Rejected) and rejected.reason == "duplicate"
 
 
-def test_a_number_that_is_over_is_answered_lost() -> None:
+def test_a_forgotten_number_is_answered_with_lost() -> None:
     rig = Rig(None, Low(10, 1))
     for event in (dispatch(seq=10), ev.Cancel(KEY, 10, 1, "j1", "canceled")):
         [result] = rig.sent(event)
@@ -81,7 +81,7 @@ def test_a_number_that_is_over_is_answered_lost() -> None:
     assert isinstance(rig.sent(dispatch(("b", 1), 11))[0], out.Accepted)
 
 
-def test_forget_turns_what_is_acknowledged_into_tombstones_that_still_answer() -> None:
+def test_forget_turns_acknowledged_executions_into_tombstones_that_still_answer() -> None:
     rig = Rig()
     rig.tell(dispatch(), ev.ShimExited(KEY, REPORT))
     removed = [effect for effect in rig.tell(ev.ResultAck(KEY)) if isinstance(effect, out.Remove)]
@@ -92,7 +92,7 @@ def test_forget_turns_what_is_acknowledged_into_tombstones_that_still_answer() -
     assert isinstance(result, out.Result) and (result.report.outcome, result.report.exit_code) == (Outcome.FAILED, 3)
 
 
-def test_forget_keeps_what_has_not_been_acknowledged() -> None:
+def test_forget_keeps_executions_that_are_not_acknowledged() -> None:
     rig = Rig()
     rig.tell(dispatch(), ev.Forget(5))
     assert [entry.key for entry in rig.engine.hello().entries] == [KEY]
@@ -102,7 +102,7 @@ def test_forget_keeps_what_has_not_been_acknowledged() -> None:
     assert rig.engine.hello().entries == [] and KEY in rig.engine.state.tombstones
 
 
-def test_a_dropped_execution_is_reported_no_more() -> None:
+def test_a_dropped_execution_is_not_reported_again() -> None:
     rig = Rig()
     rig.tell(dispatch(), ev.Disconnected(), ev.Welcome(1, 2, 0, [ev.Verdict(KEY, ev.Decision.DROP)]))
     effects = rig.tell(ev.ShimExited(KEY, REPORT))
@@ -110,14 +110,14 @@ def test_a_dropped_execution_is_reported_no_more() -> None:
     assert rig.engine.hello().entries == []
 
 
-def test_a_stop_verdict_stops_and_a_second_cancel_asks_again() -> None:
+def test_a_stop_verdict_stops_and_a_second_cancel_repeats_the_stop() -> None:
     rig = Rig()
     rig.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT), ev.Disconnected())
     assert out.Stop(KEY, "canceled") in rig.tell(ev.Welcome(1, 1, 0, [ev.Verdict(KEY, ev.Decision.STOP)]))
     assert out.Stop(KEY, "canceled") in rig.tell(ev.Cancel(KEY, 1, 1, "j1", "timeout")), "the first reason stays"
 
 
-def test_what_began_to_be_stopped_is_stopped_after_a_restart() -> None:
+def test_a_stop_that_began_is_continued_after_a_restart() -> None:
     before = Rig()
     before.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT), ev.Cancel(KEY, 1, 1, "j1", "timeout"))
     after = Rig(None, *before.engine.state.records())
@@ -131,7 +131,7 @@ def test_a_stopping_agent_refuses_new_work() -> None:
     assert isinstance(rejected, out.Rejected) and rejected.reason == "draining"
 
 
-def test_a_refusal_by_policy_is_passed_on_unless_it_is_known_already() -> None:
+def test_a_refusal_by_policy_is_reported_unless_the_execution_is_known() -> None:
     rig = Rig()
     rig.tell(dispatch())
     assert isinstance(rig.sent(dispatch(refusal=ev.Refusal("refused", "no")))[0], out.Accepted)
@@ -140,7 +140,7 @@ def test_a_refusal_by_policy_is_passed_on_unless_it_is_known_already() -> None:
     ]
 
 
-def test_a_broken_journal_refuses_and_works_again_once_it_is_rewritten() -> None:
+def test_a_failed_journal_rejects_dispatches_until_it_is_rewritten() -> None:
     engine = Engine(State(), "j1", BOOT)
     engine.handle(ev.Welcome(0, 1, 0), Now(0, 0))
     engine.handle(dispatch(), Now(1, 1))
@@ -157,14 +157,14 @@ def test_a_broken_journal_refuses_and_works_again_once_it_is_rewritten() -> None
     assert isinstance(engine.handle(dispatch(("c", 1), 3), Now(9_002, 9_002))[0], out.Append)
 
 
-def test_no_record_leads_out_of_an_end() -> None:
+def test_no_record_leads_out_of_a_final_stage() -> None:
     ended = a_record_of_each_kind()
     for record in (Exit("a", 1, REPORT, 1), Acked("a", 1, 1), Intent("a", 1, 5, BOOT, b"", 1, 1)):
         with pytest.raises(IllegalStep):
             fold([*ended, record])
 
 
-def test_salvage_keeps_every_id_that_can_be_read() -> None:
+def test_salvage_keeps_every_readable_id() -> None:
     records = a_record_of_each_kind()
     for gone in range(len(records)):
         state, _ = salvage(records[:gone] + records[gone + 1 :])
@@ -172,7 +172,7 @@ def test_salvage_keeps_every_id_that_can_be_read() -> None:
         assert ids <= set(state.executions) | set(state.tombstones)
 
 
-def test_tombstones_go_by_age_only_below_low_and_by_number_only_with_their_number() -> None:
+def test_tombstones_are_dropped_by_age_below_the_low_mark_or_by_number() -> None:
     limits = Limits(tombstones=2, tombstone_ms=100)
     tombstones = [Tombstone(f"t{n}", 1, n, Outcome.NEVER, "canceled_before_start", n) for n in (1, 2)]
     state = fold([*tombstones, Low(1, 500)], limits)
@@ -189,7 +189,7 @@ def test_the_highest_numbers_survive_compaction() -> None:
     assert again.executions["c", 2].stage is Stage.RUNNING
 
 
-def test_a_cancel_that_comes_before_intent_is_durable_prevents_the_start() -> None:
+def test_a_cancel_before_the_durable_intent_prevents_the_start() -> None:
     engine = Engine(State(), "j1", BOOT)
     engine.handle(ev.Welcome(0, 1, 0), Now(0, 0))
     [intent] = engine.handle(dispatch(), Now(1, 1))
@@ -202,7 +202,7 @@ def test_a_cancel_that_comes_before_intent_is_durable_prevents_the_start() -> No
     assert answer.message.reason == "canceled_before_start"
 
 
-def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> None:
+def test_a_compaction_requested_before_a_failure_does_not_end_the_failure() -> None:
     rig = Rig(EngineConfig(rewrite_records=0))
     early: list[out.Rewrite] = []
     for number in range(1, 20):
@@ -226,7 +226,7 @@ def test_a_compaction_asked_for_before_a_failure_does_not_end_the_failure() -> N
     assert isinstance(engine.handle(dispatch(("w", 1), 1_002), Now(7, 7))[0], out.Append)
 
 
-def test_no_signal_is_sent_before_its_kill_intent_is_durable_however_often_it_is_asked_for() -> None:
+def test_no_signal_is_sent_before_its_kill_intent_is_durable() -> None:
     for restarted in (False, True):
         before = Rig()
         before.tell(dispatch(), ev.ShimStarted(KEY, 1, 1, BOOT))
@@ -246,7 +246,7 @@ def test_a_refused_dispatch_that_is_repeated_in_its_session_is_refused_again() -
     assert rig.sent(dispatch(("b", 1), 2)) == [busy], "never means never, though a slot is free now"
 
 
-def test_what_was_accepted_is_not_ended_because_the_server_had_not_heard_of_it() -> None:
+def test_an_accepted_execution_is_not_ended_because_the_server_did_not_know_of_it() -> None:
     rig = Rig()
     accepted = out.Accepted(KEY)
     assert rig.sent(dispatch()) == [accepted]
@@ -260,7 +260,7 @@ def test_what_was_accepted_is_not_ended_because_the_server_had_not_heard_of_it()
     assert [type(message) for message in rig.sent(expired)] == [out.Result]
 
 
-def test_an_expiry_that_comes_before_the_intent_is_durable_prevents_the_start() -> None:
+def test_an_expiry_before_the_durable_intent_prevents_the_start() -> None:
     engine = Rig().engine
     [intent] = engine.handle(dispatch(), Now(1_010, 1_010))
     assert not engine.handle(ev.Cancel(KEY, 1, 1, "j1", "expired"), Now(1_011, 1_011))

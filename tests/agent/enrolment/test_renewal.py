@@ -124,7 +124,7 @@ def gaps(host: Host) -> list[float]:
 @pytest.mark.capability("X5")
 @pytest.mark.parametrize("whose", ["agent", "server"])
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(
+async def test_a_renewal_is_due_at_two_thirds_of_the_lifetime_on_any_clock(
     tmp_path: Path, whose: str, wrong: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     for seed in range(3):
@@ -138,7 +138,7 @@ async def test_it_renews_at_two_thirds_of_the_life_whatever_the_clocks_say(
 
 @pytest.mark.capability("F17")
 @pytest.mark.parametrize("whose", ["agent", "server"])
-async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(
+async def test_clock_jumps_neither_cause_nor_delay_a_renewal(
     tmp_path: Path, whose: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     host = Host(tmp_path)
@@ -154,7 +154,7 @@ async def test_clocks_that_jump_while_it_waits_renew_nothing_and_delay_nothing(
     assert len(host.times) == 2 and all(gap >= (SHARE - JITTER) * 86_400 for gap in gaps(host))
 
 
-async def test_hosts_that_joined_together_do_not_renew_together(
+async def test_hosts_that_joined_together_renew_at_different_times(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     hosts = [Host(tmp_path / str(seed), seed=seed) for seed in range(20)]
@@ -165,7 +165,7 @@ async def test_hosts_that_joined_together_do_not_renew_together(
     assert max(first) - min(first) > 3600
 
 
-async def test_a_failure_is_tried_again_well_before_the_end_and_tells_nobody_of_success(
+async def test_a_failed_renewal_is_repeated_well_before_the_expiry(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     host = Host(tmp_path, errors=(*[LinkClosed("gone")] * 20, LinkRefused(14, "overloaded"), OSError(28, "full"), None))
@@ -175,7 +175,7 @@ async def test_a_failure_is_tried_again_well_before_the_end_and_tells_nobody_of_
 
 
 @pytest.mark.parametrize("life_s", [300, 600, 3600])
-async def test_a_short_life_does_not_make_a_loop(
+async def test_a_short_lifetime_does_not_cause_a_loop(
     tmp_path: Path, life_s: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     host = Host(tmp_path, life=life_s * 1000)
@@ -183,7 +183,7 @@ async def test_a_short_life_does_not_make_a_loop(
     assert all((SHARE - JITTER) * life_s <= gap < life_s for gap in gaps(host)) and len(host.times) > 5
 
 
-async def test_an_agent_started_again_goes_on_counting_from_the_receipt(
+async def test_a_restarted_agent_counts_the_age_from_the_receipt(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     host = Host(tmp_path)
@@ -195,7 +195,9 @@ async def test_an_agent_started_again_goes_on_counting_from_the_receipt(
     assert len(host.times) == 1 and host.times[0] >= (SHARE - JITTER) * 86_400
 
 
-async def test_after_a_reboot_it_renews_once_and_soon(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_after_a_reboot_the_agent_renews_once_and_soon(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     hosts = [Host(tmp_path / str(seed), seed=seed) for seed in range(20)]
     for host in hosts:
         host.boot_id, host.uptime = "boot-2", 1_000
@@ -230,7 +232,7 @@ async def test_after_a_reboot_it_renews_once_and_soon(tmp_path: Path, autojump_c
         "missing",
     ],
 )
-async def test_a_receipt_that_says_nothing_makes_the_age_unknown(
+async def test_an_unreadable_receipt_makes_the_age_unknown(
     tmp_path: Path, receipt: bytes | None, autojump_clock: trio.testing.MockClock
 ) -> None:
     host = Host(tmp_path)
@@ -244,7 +246,7 @@ async def test_a_receipt_that_says_nothing_makes_the_age_unknown(
     )
 
 
-def test_a_server_that_says_nothing_of_the_life_is_answered_from_the_certificate(tmp_path: Path) -> None:
+def test_without_a_lifetime_from_the_server_the_certificates_own_is_used(tmp_path: Path) -> None:
     key = Key()
     issued = ca.issue(authority(), key.request(), HOST_ID, 3, START, DAY, os.urandom(20))
     credentials.save(tmp_path, key, issued.certificate, issued.chain)
@@ -272,7 +274,7 @@ async def test_a_refused_certificate_is_renewed_at_once_and_never_more_often_tha
     assert later and all(gap >= FLOOR - 0.1 for gap in later)
 
 
-async def test_a_certificate_that_cannot_be_read_just_now_does_not_end_the_agent(
+async def test_a_temporarily_unreadable_certificate_does_not_end_the_agent(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     host, tries = Host(tmp_path), [0]

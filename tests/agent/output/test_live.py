@@ -75,9 +75,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, limit=st.sampled_from([100, 3_000, OUTPUT_PIECE]))
-def test_any_reader_gets_each_byte_once_and_true_or_sees_that_it_was_skipped(
-    steps: list[tuple[int | str, int]], limit: int
-) -> None:
+def test_any_reader_gets_each_byte_once_or_a_skip(steps: list[tuple[int | str, int]], limit: int) -> None:
     with TemporaryDirectory() as folder:
         command = Command(Path(folder))
         reader = Reader(command)
@@ -98,7 +96,7 @@ def test_any_reader_gets_each_byte_once_and_true_or_sees_that_it_was_skipped(
             assert reader.at[stream] == len(said), "the newest is always there"
 
 
-def test_both_streams_come_as_they_were_written_and_neighbours_go_together(tmp_path: Path) -> None:
+def test_both_streams_keep_their_order_and_adjacent_pieces_are_joined(tmp_path: Path) -> None:
     command = Command(tmp_path)
     for stream, size in ((STDOUT, 3), (STDOUT, 4), (STDERR, 5), (STDOUT, 6), (STDOUT, 100_000)):
         command.say(stream, size)
@@ -113,7 +111,7 @@ def test_both_streams_come_as_they_were_written_and_neighbours_go_together(tmp_p
     assert all(piece.at_ms > 0 for piece in reader.pieces)
 
 
-def test_what_has_left_the_log_comes_from_the_heads(tmp_path: Path) -> None:
+def test_bytes_dropped_from_the_live_log_are_read_from_the_kept_heads(tmp_path: Path) -> None:
     command = Command(tmp_path)
     for _ in range(12):
         command.say(STDERR, 20_000)
@@ -128,7 +126,7 @@ def test_what_has_left_the_log_comes_from_the_heads(tmp_path: Path) -> None:
     )
 
 
-def test_a_follower_waits_for_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_reader_waits_for_a_missing_directory(tmp_path: Path) -> None:
     follower = OutputReader(tmp_path / "new", 0, 0)
     assert follower.next(OUTPUT_PIECE) is None
     (tmp_path / "new").mkdir()
@@ -140,7 +138,7 @@ def test_a_follower_waits_for_a_directory_that_is_not_there_yet(tmp_path: Path) 
     follower.close()
 
 
-def test_a_reader_keeps_what_it_has_open_while_it_is_removed(tmp_path: Path) -> None:
+def test_a_reader_keeps_its_open_files_after_their_removal(tmp_path: Path) -> None:
     command = Command(tmp_path)
     command.say(STDOUT, 1_000)
     reader = Reader(command)
@@ -152,7 +150,7 @@ def test_a_reader_keeps_what_it_has_open_while_it_is_removed(tmp_path: Path) -> 
     assert reader.at[STDOUT] == 1_000 and reader.skipped == 0
 
 
-def test_a_disk_that_refuses_ends_the_log_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failing_disk_ends_only_the_live_log(tmp_path: Path) -> None:
     log = LiveLog(tmp_path / "gone")
     log.add(STDOUT, 3, memoryview(b"abc"))
     (tmp_path / "gone").mkdir()
@@ -179,7 +177,7 @@ def say(watching: Watching, has: dict[tuple[str, int], int]) -> list[tuple[str, 
 A, B, C = ("a", 1), ("b", 1), ("c", 1)
 
 
-def test_those_who_are_watched_take_turns_within_the_credit() -> None:
+def test_watched_executions_take_turns_within_the_credit() -> None:
     watching = Watching()
     for key in (A, B, C):
         assert watching.watch(key) is None
@@ -198,7 +196,7 @@ def test_those_who_are_watched_take_turns_within_the_credit() -> None:
     )
 
 
-def test_small_pieces_end_a_look_too() -> None:
+def test_small_pieces_end_a_reading_turn() -> None:
     watching = Watching()
     watching.watch(A)
     watching.grant(1 << 30)
@@ -209,7 +207,7 @@ def test_small_pieces_end_a_look_too() -> None:
     assert count == PIECES
 
 
-def test_the_end_of_a_session_is_the_end_of_its_credit_and_of_who_looked() -> None:
+def test_the_end_of_a_session_drops_its_credit_and_watches() -> None:
     watching = Watching()
     watching.watch(A)
     watching.grant(1_000)
@@ -220,7 +218,7 @@ def test_the_end_of_a_session_is_the_end_of_its_credit_and_of_who_looked() -> No
     assert not watching
 
 
-def test_more_than_any_server_asks_for_drops_the_oldest() -> None:
+def test_too_many_watches_drop_the_oldest() -> None:
     watching = Watching()
     dropped = [watching.watch((str(number), 1)) for number in range(MAX_WATCHED + 2)]
     assert [key for key in dropped if key] == [("0", 1), ("1", 1)]
@@ -236,7 +234,7 @@ def test_more_than_any_server_asks_for_drops_the_oldest() -> None:
         10 * OUTPUT_PIECE,
     ],
 )
-def test_room_is_what_credit_leaves_for_one_piece(credit: int) -> None:
+def test_a_piece_is_limited_by_the_remaining_credit(credit: int) -> None:
     watching = Watching()
     watching.grant(credit)
     assert watching.room == max(0, min(OUTPUT_PIECE, credit - OUTPUT_OVERHEAD))

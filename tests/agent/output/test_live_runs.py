@@ -36,7 +36,7 @@ async def watch(server: Peer, command: str, *, credit: int = MIB, **more: Any) -
 
 
 @pytest.mark.capability("G2")
-async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order_before_the_result(
+async def test_live_output_is_sent_only_while_watched_and_completely_before_the_result(
     tmp_path: Path,
 ) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
@@ -69,7 +69,7 @@ async def test_nothing_is_said_unless_somebody_looks_and_then_all_of_it_in_order
 
 
 @pytest.mark.capability("O10")
-async def test_no_byte_beyond_the_credit_and_none_when_nobody_looks_any_more(tmp_path: Path) -> None:
+async def test_no_live_output_is_sent_beyond_the_credit_or_after_the_watch(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)
         command = await server.dispatch(command="head -c 100000 /dev/zero; sleep 100")
@@ -90,7 +90,7 @@ async def test_no_byte_beyond_the_credit_and_none_when_nobody_looks_any_more(tmp
         assert len(server.all("output", command)) == count
 
 
-async def test_who_asks_again_after_the_agents_death_gets_the_rest_and_nothing_twice(tmp_path: Path) -> None:
+async def test_a_watch_repeated_after_an_agent_crash_gets_only_the_rest(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         gate = tmp_path / "gate"
@@ -114,7 +114,7 @@ async def test_who_asks_again_after_the_agents_death_gets_the_rest_and_nothing_t
         assert result.stdout.head == truth
 
 
-async def test_one_that_says_much_silences_neither_others_nor_results(tmp_path: Path) -> None:
+async def test_a_command_with_much_output_delays_neither_others_nor_results(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port):
         await server.welcomed(1)
         loud = await server.dispatch(command="yes")

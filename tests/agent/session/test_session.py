@@ -171,7 +171,7 @@ def content(session: int, seq: int = 1, **more: Any) -> CommandContent:
 
 
 @pytest.mark.capability("K2", "K6")
-async def test_a_server_that_refuses_is_dialled_at_random_times_within_a_doubling_limit(
+async def test_after_refusals_the_agent_connects_at_random_times_within_a_doubling_limit(
     autojump_clock: MockClock, rig: Rig
 ) -> None:
     rig.refuse = LinkClosed("connection refused")
@@ -184,7 +184,7 @@ async def test_a_server_that_refuses_is_dialled_at_random_times_within_a_doublin
     assert len(late) > 30 and max(late) > 12 and min(late) < 3, "full jitter covers the whole range"
 
 
-async def test_a_lasting_session_starts_the_backoff_anew(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_a_lasting_session_resets_the_backoff(autojump_clock: MockClock, rig: Rig) -> None:
     rig.refuse = LinkClosed("connection refused")
     rig.start()
     await trio.sleep(300)
@@ -198,7 +198,7 @@ async def test_a_lasting_session_starts_the_backoff_anew(autojump_clock: MockClo
 
 
 @pytest.mark.capability("K2")
-async def test_a_session_that_ends_at_once_does_not_start_the_backoff_anew(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_a_session_that_ends_at_once_does_not_reset_the_backoff(autojump_clock: MockClock, rig: Rig) -> None:
     pauses = []
     for _ in range(12):
         connection = await rig.dialled()
@@ -209,7 +209,7 @@ async def test_a_session_that_ends_at_once_does_not_start_the_backoff_anew(autoj
     assert pauses[-1] - pauses[-4] > 10, "three late pauses are long, though each session was welcomed"
 
 
-async def test_heartbeats_leave_at_the_interval_give_or_take_a_tenth(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_heartbeats_are_sent_at_the_interval_with_ten_percent_jitter(autojump_clock: MockClock, rig: Rig) -> None:
     connection = await rig.dialled()
     await connection.welcome(heartbeat_interval_ms=10_000, silence_limit_ms=1_000_000)
     times = []
@@ -230,7 +230,7 @@ async def test_the_servers_heartbeat_is_answered_with_its_number(autojump_clock:
 
 
 @pytest.mark.capability("F8")
-async def test_a_silent_server_is_left_after_the_limit_and_not_before(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_the_agent_leaves_a_silent_server_exactly_after_the_limit(autojump_clock: MockClock, rig: Rig) -> None:
     connection = await rig.dialled()
     await connection.welcome(heartbeat_interval_ms=10_000, silence_limit_ms=30_000)
     begun = trio.current_time()
@@ -241,14 +241,14 @@ async def test_a_silent_server_is_left_after_the_limit_and_not_before(autojump_c
     assert 50 <= connection.closed_at - begun <= 51
 
 
-async def test_a_server_that_never_welcomes_is_left(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_the_agent_leaves_a_server_that_sends_no_welcome(autojump_clock: MockClock, rig: Rig) -> None:
     connection = await rig.dialled()
     await connection.get("hello")
     await rig.dialled()
     assert connection.closed_at is not None and connection.closed_at - connection.at == pytest.approx(10.0)
 
 
-async def test_a_drain_spreads_the_return_over_its_range(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_reconnects_after_a_drain_are_spread_over_its_range(autojump_clock: MockClock, rig: Rig) -> None:
     pauses = []
     for _ in range(30):
         connection = await rig.dialled()
@@ -282,7 +282,7 @@ async def test_a_result_is_sent_again_in_each_session_until_it_is_acknowledged(
     assert [int(entry.stage) for entry in hello.entries] == [4]
 
 
-async def test_what_ends_between_two_sessions_is_told_in_the_next(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_an_end_between_two_sessions_is_reported_in_the_next(autojump_clock: MockClock, rig: Rig) -> None:
     first = await rig.dialled()
     await first.welcome(1)
     await first.say(command_content=content(1))
@@ -307,7 +307,7 @@ async def test_commands_and_cancels_of_another_session_are_dropped(autojump_cloc
     assert kinds == ["heartbeat"] and rig.runner.spawned == [] and not rig.engine.state.tombstones
 
 
-async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(
+async def test_an_id_that_is_not_a_uuid_ends_the_session_and_touches_no_file(
     autojump_clock: MockClock, rig: Rig, tmp_path: Path
 ) -> None:
     connection = await rig.dialled()
@@ -319,7 +319,7 @@ async def test_an_id_that_is_no_uuid_ends_the_session_and_touches_no_file(
     assert connection.closed_at is not None and rig.runner.spawned == [] and os.listdir(tmp_path) == []
 
 
-async def test_a_refused_token_is_logged_with_its_remedy_and_tried_again(
+async def test_a_refused_token_is_logged_with_its_remedy_and_repeated(
     autojump_clock: MockClock, rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.refuse = LinkRefused(16, "join_refused")

@@ -41,7 +41,7 @@ def dispatch(**fields: Any) -> ev.Dispatch:
         ({"command": "x", "umask": 0o1000}, "umask"),
     ],
 )
-def test_what_cannot_be_carried_out_is_refused_by_name(fields: dict[str, Any], names: str) -> None:
+def test_an_impossible_request_is_rejected_with_the_field_named(fields: dict[str, Any], names: str) -> None:
     refusal = dispatch(**fields).refusal
     assert refusal is not None and refusal.reason == "invalid_spec" and names in refusal.message
 
@@ -77,7 +77,7 @@ def test_only_a_uuid_is_a_command_id(bad: str) -> None:
         wire.welcome(Welcome(verdicts=[Verdict(bad, 1)]))
 
 
-def test_an_unknown_reason_of_a_cancel_is_canceled_and_an_unknown_decision_keeps() -> None:
+def test_an_unknown_cancel_reason_means_canceled_and_an_unknown_decision_means_keep() -> None:
     found = wire.event(CommandMessage(cancel=Cancel(COMMAND, 1, 4, "j", "because", 2)), Policy().refusal)
     assert found == ev.Cancel((COMMAND, 1), 4, 2, "j", "canceled")
     assert wire.welcome(decode_welcome(Verdict(COMMAND, 1, 77))).verdicts == [
@@ -92,7 +92,7 @@ def decode_welcome(verdict: Verdict) -> Welcome:
     return value
 
 
-def test_a_result_carries_everything_that_the_journal_knows() -> None:
+def test_a_result_contains_everything_in_the_journal() -> None:
     made = wire.message(
         out.Result((COMMAND, 1), REPORT, stored=True), lambda key, stream, digest: (stream.encode()[:5], b"")
     )
@@ -108,7 +108,7 @@ def test_a_result_carries_everything_that_the_journal_knows() -> None:
     assert (value.started_at_ms, value.finished_at_ms, value.duration_us) == (1_000, 2_000, 1_000_000)
 
 
-def test_a_result_whose_output_is_gone_keeps_its_counts() -> None:
+def test_a_result_without_its_output_keeps_the_counts() -> None:
     def never(*args: object) -> tuple[bytes, bytes]:
         raise AssertionError("nothing may be read for it")
 
@@ -116,7 +116,7 @@ def test_a_result_whose_output_is_gone_keeps_its_counts() -> None:
     assert (value.stdout.head, value.stdout.total_bytes) == (b"", 5)
 
 
-def test_a_hello_lists_what_is_held() -> None:
+def test_a_hello_lists_the_held_executions() -> None:
     held = out.Hello("j", 7, 3, [out.Entry((COMMAND, 2), 5, Stage.DONE, REPORT.outcome)])
     made = wire.hello("h", "b", held, Facts("n", "1.2.3.4", "os", "arch", "0", {"k": "v"}), 4)
     _, value = kind_of(decode(bytes(made)))

@@ -23,7 +23,7 @@ def running(directory: Path) -> bool:
     return records.read_started(directory) is not None
 
 
-async def test_a_command_survives_the_fork_server_and_the_next_one_gets_a_new_one(shims: Any, wait_until: Any) -> None:
+async def test_a_command_survives_the_fork_server_and_the_next_gets_a_new_one(shims: Any, wait_until: Any) -> None:
     gate = shims.root / "gate"
     directory, ref = await shims.start(command=f"while ! test -e {gate}; do sleep 0.02; done; echo done")
     await wait_until(lambda: running(directory), "it runs")
@@ -76,7 +76,7 @@ async def test_a_fork_server_that_dies_between_fork_and_answer_starts_the_comman
     starts.unlink()
 
 
-async def test_without_any_fork_server_nothing_is_started(shims: Any) -> None:
+async def test_without_a_fork_server_nothing_is_started(shims: Any) -> None:
     shims.forks._argv = ["/bin/false"]
     os.kill(shims.forks.pid, signal.SIGKILL)
     directory = shims.directory(argv=["true"])
@@ -101,7 +101,7 @@ trio.run(main)
 """
 
 
-async def test_a_command_survives_the_agent_and_the_fork_server_goes_with_it(shims: Any, wait_until: Any) -> None:
+async def test_a_command_survives_the_agent_and_the_fork_server_does_not(shims: Any, wait_until: Any) -> None:
     gate = shims.root / "gate"
     directory = shims.directory(command=f"while ! test -e {gate}; do sleep 0.02; done; echo done; exit 5")
     agent = await trio.lowlevel.open_process([sys.executable, "-c", AGENT, str(directory)], stdout=subprocess.PIPE)
@@ -167,7 +167,7 @@ async def test_a_sweep_leaves_other_executions_alone(both: Any, wait_until: Any)
     twin_root.rmdir()
 
 
-async def test_a_sweep_of_an_execution_of_another_boot_touches_nobody(shims: Any) -> None:
+async def test_a_sweep_of_an_execution_of_another_boot_kills_nothing(shims: Any) -> None:
     directory = shims.directory(argv=["true"])
     (directory / records.CLAIM).write_text('{"pid": 1, "starttime": 0, "boot_id": "another"}')
     assert sweep(directory) == 0

@@ -57,7 +57,7 @@ async def started_on(shims: Any, disk: Path, wait_until: Any, **spec: Any) -> tu
     return directory, ref, gate
 
 
-async def test_space_that_comes_back_in_time_loses_nothing(shims: Any, disk: Path, wait_until: Any) -> None:
+async def test_space_freed_in_time_loses_no_output(shims: Any, disk: Path, wait_until: Any) -> None:
     directory, ref, gate = await started_on(shims, disk, wait_until)
     filler = fill(disk)
     main = records.read_started(directory).child_pid
@@ -70,7 +70,7 @@ async def test_space_that_comes_back_in_time_loses_nothing(shims: Any, disk: Pat
 
 
 @pytest.mark.capability("F15")
-async def test_on_a_disk_that_stays_full_the_result_is_true_and_says_what_is_missing(
+async def test_on_a_full_disk_the_result_is_correct_and_names_the_missing_output(
     shims: Any, disk: Path, wait_until: Any
 ) -> None:
     directory, ref, gate = await started_on(shims, disk, wait_until)
@@ -93,7 +93,7 @@ async def test_a_timeout_on_a_full_disk_is_kept_and_noted_durably(shims: Any, di
     assert records.read_kill(directory).reason == "timeout"
 
 
-async def test_without_room_for_the_report_nothing_is_started(shims: Any, disk: Path) -> None:
+async def test_without_space_for_the_report_nothing_is_started(shims: Any, disk: Path) -> None:
     proof = shims.root / "proof"
     before = shims.root
     shims.root = disk
@@ -109,9 +109,7 @@ async def test_without_room_for_the_report_nothing_is_started(shims: Any, disk: 
     assert records.read_started(directory) is None
 
 
-def test_an_fsync_that_failed_makes_everything_be_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_failed_fsync_everything_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path, "stdout", 100, 100, LiveLog(tmp_path))
     os.write(spool.write_fd, b"x" * 150)
     import mmap

@@ -18,7 +18,7 @@ from agent.shim.records import ShimRef
 from agent.shim.system import linux
 
 
-def test_it_imports_nothing_heavy() -> None:
+def test_the_fork_server_imports_nothing_heavy() -> None:
     code = "import sys, agent.shim.forkserver; print(' '.join(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "agent.shim.shim" in modules
@@ -38,7 +38,7 @@ def test_it_imports_nothing_heavy() -> None:
     assert heavy & set(modules) == set()
 
 
-async def test_it_is_single_threaded_with_a_session_of_its_own(shims: Any) -> None:
+async def test_the_fork_server_is_single_threaded_in_its_own_session(shims: Any) -> None:
     assert os.listdir(f"/proc/{shims.forks.pid}/task") == [str(shims.forks.pid)]
     assert os.getsid(shims.forks.pid) == shims.forks.pid
 
@@ -65,7 +65,7 @@ async def test_two_hundred_commands_leak_no_descriptor_and_no_zombie(shims: Any,
     assert len(os.listdir("/proc/self/fd")) == own_fds
 
 
-async def test_asked_twice_it_gives_the_same_shim_and_starts_once(shims: Any) -> None:
+async def test_a_repeated_spawn_gives_the_same_shim_and_starts_once(shims: Any) -> None:
     directory, ref = await shims.start(command="echo x; sleep 0.2")
     assert await shims.forks.spawn(directory) == ref
     assert records.read_claim(directory) is not None
@@ -80,7 +80,7 @@ async def test_a_directory_must_be_absolute(shims: Any) -> None:
         await shims.forks.spawn(Path("relative"))
 
 
-async def test_a_cancelled_spawn_leaves_the_conversation_in_order(shims: Any) -> None:
+async def test_a_cancelled_spawn_leaves_the_connection_usable(shims: Any) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
         await shims.run(argv=["true"])
@@ -88,7 +88,7 @@ async def test_a_cancelled_spawn_leaves_the_conversation_in_order(shims: Any) ->
     assert ended.stdout == b"next\n"
 
 
-async def test_a_pid_that_is_somebody_elses_by_now_counts_as_gone(shims: Any) -> None:
+async def test_a_reused_pid_counts_as_ended(shims: Any) -> None:
     me = linux.process(os.getpid())
     assert me is not None
     directory = shims.directory(argv=["true"])
@@ -105,7 +105,7 @@ async def test_a_pid_that_is_somebody_elses_by_now_counts_as_gone(shims: Any) ->
     assert not shim_alive(ShimRef(me.pid, me.starttime), "another boot")
 
 
-async def test_many_may_wait_for_one_shim(shims: Any) -> None:
+async def test_several_tasks_can_wait_for_one_shim(shims: Any) -> None:
     directory, ref = await shims.start(command="sleep 0.2")
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:

@@ -52,7 +52,7 @@ async def member_of(shims: Any) -> tuple[str | None, str]:
 
 
 @needs_groups
-async def test_a_command_runs_in_a_group_of_its_own_that_is_removed_afterwards(shims: Any) -> None:
+async def test_a_command_runs_in_its_own_group_which_is_removed_afterwards(shims: Any) -> None:
     noted, group = await member_of(shims)
     assert noted is not None
     assert group.endswith("/" + Path(noted).name)
@@ -60,7 +60,7 @@ async def test_a_command_runs_in_a_group_of_its_own_that_is_removed_afterwards(s
 
 
 @needs_groups
-async def test_where_it_cannot_be_born_in_its_group_it_is_moved_there(shims: Any) -> None:
+async def test_a_process_that_cannot_be_started_in_its_group_is_moved_there(shims: Any) -> None:
     await change(shims, "linux.fork_into = refuse", cgroup=True)
     noted, group = await member_of(shims)
     assert noted is not None
@@ -68,7 +68,7 @@ async def test_where_it_cannot_be_born_in_its_group_it_is_moved_there(shims: Any
 
 
 @needs_groups
-async def test_a_group_that_cannot_be_made_is_done_without_and_noted(shims: Any) -> None:
+async def test_a_group_that_cannot_be_created_is_noted_and_the_command_runs(shims: Any) -> None:
     await change(shims, "cgroup.Group.make = refuse", cgroup=True)
     ended = await shims.run(command="true")
     assert ended.exit.outcome == "completed"
@@ -76,14 +76,14 @@ async def test_a_group_that_cannot_be_made_is_done_without_and_noted(shims: Any)
 
 
 @needs_groups
-async def test_detach_has_no_group_for_what_stays_to_hold(shims: Any) -> None:
+async def test_a_detached_command_has_no_group(shims: Any) -> None:
     ended = await shims.run(command="true", detach=True)
     started = records.read_started(ended.directory)
     assert started is not None
     assert started.cgroup is None
 
 
-async def test_what_cannot_be_killed_is_reported_and_not_claimed_to_be_gone(shims: Any, wait_until: Any) -> None:
+async def test_processes_that_cannot_be_killed_are_reported_as_left(shims: Any, wait_until: Any) -> None:
     await change(shims, "linux.send_signal = refuse; shim.PROOF_SECONDS = 0.3", cgroup=False)
     ended = await shims.run(command=f"{shims.sleep} & {shims.sleep}", timeout_ms=300, grace_ms=100)
     assert (ended.exit.outcome, ended.exit.exit_code, ended.exit.signal) == ("timeout", None, None)
@@ -97,7 +97,7 @@ async def test_what_cannot_be_killed_is_reported_and_not_claimed_to_be_gone(shim
     await wait_until(lambda: not shims.alive(), "they are gone")
 
 
-async def test_a_shim_that_fails_leaves_its_reason_and_no_report(shims: Any, wait_until: Any) -> None:
+async def test_a_failing_shim_leaves_its_reason_and_no_report(shims: Any, wait_until: Any) -> None:
     await change(shims, "shim.Tree.reap = refuse", cgroup=False)
     directory, ref = await shims.start(command=f"exec {shims.sleep}")
     await wait_until(

@@ -19,7 +19,7 @@ def gone(final: Any, outcome: str = "timeout", code: str = "timed_out") -> None:
     assert final.leftovers_killed == 0
 
 
-async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
+async def test_a_command_that_obeys_term_is_not_killed(both: Any) -> None:
     ended = await both.run(
         command=f"trap 'echo bye; exit 7' TERM; {both.sleep} & wait", timeout_ms=1_000, grace_ms=10_000
     )
@@ -37,7 +37,7 @@ async def test_one_that_obeys_term_is_not_killed(both: Any) -> None:
 
 
 @pytest.mark.capability("H6", "E3", "I17")
-async def test_one_that_ignores_term_is_killed_with_its_children_after_the_grace(both: Any) -> None:
+async def test_a_command_that_ignores_term_is_killed_with_its_children_after_the_grace(both: Any) -> None:
     ended = await both.run(
         command=f"trap '' TERM; {both.sleep} & {both.sleep} & (({both.sleep}) & wait) & wait",
         timeout_ms=1_000,
@@ -54,7 +54,7 @@ async def test_no_grace_means_kill_at_once(both: Any) -> None:
     assert final.duration_us < 5_000_000
 
 
-async def test_children_that_outlive_the_main_process_get_the_grace_too(both: Any) -> None:
+async def test_children_that_outlive_the_main_process_get_the_grace(both: Any) -> None:
     child = "trap 'sleep 0.3; echo saved; exit' TERM; echo ready; while :; do sleep 0.05; done"
     ended = await both.run(command=f"({child}) & exec {both.sleep}", timeout_ms=1_000, grace_ms=10_000)
     gone(ended.exit)
@@ -63,7 +63,7 @@ async def test_children_that_outlive_the_main_process_get_the_grace_too(both: An
 
 
 @pytest.mark.capability("T2", "I17", "F20")
-async def test_a_child_with_its_own_session_does_not_get_away(both: Any) -> None:
+async def test_a_child_with_its_own_session_is_killed(both: Any) -> None:
     gone((await both.run(command=f"setsid {both.sleep} & setsid -f {both.sleep}; wait", timeout_ms=300)).exit)
 
 
@@ -79,7 +79,7 @@ os.execve("/bin/sleep", ["sleep", sys.argv[1]], {})
 
 
 @pytest.mark.capability("T2", "I17", "F20")
-async def test_a_double_forked_daemon_without_environment_does_not_get_away(both: Any) -> None:
+async def test_a_double_forked_daemon_without_environment_is_killed(both: Any) -> None:
     gone((await both.run(argv=["python3", "-c", DAEMON, f"77777.{both.token}"], timeout_ms=600, grace_ms=100)).exit)
 
 
@@ -158,7 +158,7 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 
 
-async def test_threads_that_go_on_without_their_main_thread_are_killed(both: Any) -> None:
+async def test_threads_that_outlive_their_main_thread_are_killed(both: Any) -> None:
     ended = await both.run(argv=["python3", "-c", HEADLESS, both.token], timeout_ms=1_000, grace_ms=100)
     gone(ended.exit)
     assert (ended.stdout, ended.exit.signal) == (b"ready\n", 9)
@@ -177,7 +177,7 @@ os._exit(0)
 """
 
 
-async def test_one_that_was_ending_by_itself_is_no_leftover(both: Any) -> None:
+async def test_a_process_that_was_already_ending_is_not_a_leftover(both: Any) -> None:
     # Its pipe is closed before its thousands of sockets are: for milliseconds it lives and holds nothing.
     for _ in range(3):
         ended = await both.run(

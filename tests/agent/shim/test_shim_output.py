@@ -27,14 +27,14 @@ def peak_kilobytes(pid: int) -> int:
 
 
 @pytest.mark.capability("I18")
-async def test_all_bytes_come_through_exactly(shims: Any) -> None:
+async def test_output_is_stored_exactly(shims: Any) -> None:
     data = bytes(range(256)) * 50 + b"\xff\xfe\x00\x1b[31mred\x1b[0m\r\nno newline at the end"
     ended = await shims.run(command="tee /dev/stderr", stdin=data)
     assert (ended.stdout, ended.stderr) == (data, data)
     assert ended.exit.stdout.sha256 == ended.exit.stderr.sha256 == sha256(data).hexdigest()
 
 
-async def test_a_long_stream_keeps_head_and_tail_and_the_truth_about_the_rest(shims: Any) -> None:
+async def test_a_long_stream_keeps_head_tail_and_exact_counts(shims: Any) -> None:
     data = b"".join(b"%09d\n" % number for number in range(20_000))
     ended = await shims.run(command="cat; cat >&2 /dev/null", stdin=data, head_bytes=1_000, tail_bytes=500)
     report = ended.exit.stdout
@@ -42,13 +42,13 @@ async def test_a_long_stream_keeps_head_and_tail_and_the_truth_about_the_rest(sh
     assert ended.stdout == data[:1_000] + data[-500:]
 
 
-async def test_nothing_need_be_kept(shims: Any) -> None:
+async def test_a_limit_of_zero_keeps_no_output(shims: Any) -> None:
     ended = await shims.run(command="echo text", head_bytes=0, tail_bytes=0)
     assert ended.stdout == b""
     assert (ended.exit.stdout.total_bytes, ended.exit.stdout.sha256) == (5, sha256(b"text\n").hexdigest())
 
 
-async def test_the_head_can_be_followed_while_the_command_runs(shims: Any, wait_until: Any) -> None:
+async def test_the_head_can_be_read_while_the_command_runs(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"echo first; {shims.sleep}", timeout_ms=20_000)
     await wait_until(
         lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes() == b"first\n",
@@ -124,7 +124,7 @@ async def test_the_same_command_gets_the_same_verdict_each_time(
         assert (final.outcome, final.error_code, final.error_message) == verdict
 
 
-async def test_who_ends_it_for_another_reason_is_named_whatever_it_wrote(shims: Any) -> None:
+async def test_another_reason_for_the_end_is_kept_despite_too_much_output(shims: Any) -> None:
     final = (
         await shims.run(
             argv=["sh", "-c", f"trap 'head -c 2000 /dev/zero; exit 0' TERM; {shims.sleep} & wait"],
@@ -135,7 +135,7 @@ async def test_who_ends_it_for_another_reason_is_named_whatever_it_wrote(shims: 
     assert (final.outcome, final.error_code) == ("timeout", "timed_out") and final.stdout.total_bytes == 2_000
 
 
-def test_what_could_not_start_wrote_nothing() -> None:
+def test_a_command_that_could_not_start_has_no_output() -> None:
     spec = records.Spec(argv=["true"], max_output=1)
     assert report.ending(spec, None, 0, "program: no", 0).error_code == "spawn_failed"
     assert report.ending(spec, None, 3 << 8, "", 2).exit_code == 3
@@ -157,7 +157,7 @@ async def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_result(both: A
     assert ended.exit.duration_us <= lasted_us - 300_000
 
 
-async def test_what_a_child_still_says_while_the_pipes_are_drained_is_kept(shims: Any) -> None:
+async def test_output_of_a_child_during_the_drain_is_kept(shims: Any) -> None:
     ended = await shims.run(command="(sleep 0.3; echo late) & echo early", drain_ms=10_000)
     assert (ended.stdout, ended.exit.pipe_held, ended.exit.leftovers_killed) == (b"early\nlate\n", False, 0)
 

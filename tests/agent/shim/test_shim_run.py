@@ -37,13 +37,13 @@ async def test_another_exit_code_fails_and_is_reported(shims: Any) -> None:
 
 
 @pytest.mark.capability("H4")
-async def test_the_success_codes_decide_what_completed_means(shims: Any) -> None:
+async def test_the_success_codes_decide_between_completed_and_failed(shims: Any) -> None:
     assert (await shims.run(command="exit 3", success_codes=[0, 3])).exit.outcome == "completed"
     assert (await shims.run(command="exit 0", success_codes=[3])).exit.error_code == "exit_nonzero"
 
 
 @pytest.mark.capability("H5")
-async def test_a_signal_that_we_did_not_send_is_named(shims: Any) -> None:
+async def test_a_signal_from_another_process_is_named(shims: Any) -> None:
     final = (await shims.run(command="kill -SEGV $$")).exit
     assert (final.outcome, final.exit_code, final.signal, final.error_code) == ("failed", None, 11, "signaled")
     assert "SIGSEGV" in final.error_message
@@ -86,12 +86,12 @@ async def test_stdin_is_the_given_file_or_empty(shims: Any) -> None:
     assert (await shims.run(argv=["cat"])).stdout == b""
 
 
-async def test_cwd_and_umask_are_as_asked(shims: Any) -> None:
+async def test_cwd_and_umask_are_set_as_requested(shims: Any) -> None:
     assert (await shims.run(command="pwd; umask", cwd="/usr", umask=0o027)).stdout == b"/usr\n0027\n"
     assert (await shims.run(command="umask")).stdout == b"0022\n"
 
 
-async def test_no_descriptor_signal_or_terminal_of_ours_is_inherited(shims: Any) -> None:
+async def test_a_command_inherits_no_descriptor_signal_or_terminal_of_the_agent(shims: Any) -> None:
     # ls itself opens the directory, as 3
     assert (await shims.run(argv=["ls", "/proc/self/fd"])).stdout == b"0\n1\n2\n3\n"
     ended = await shims.run(argv=["cat", "/proc/self/status"])
@@ -106,7 +106,7 @@ async def test_no_descriptor_signal_or_terminal_of_ours_is_inherited(shims: Any)
 
 
 @pytest.mark.capability("P4")
-async def test_usage_is_that_of_the_command(shims: Any) -> None:
+async def test_resource_usage_is_that_of_the_command(shims: Any) -> None:
     code = "x = bytearray(60_000_000)\nimport time\nwhile time.process_time() < 0.3: pass"
     usage = (await shims.run(argv=["python3", "-c", code])).exit.usage
     assert 200_000 < usage.user_us + usage.system_us < 5_000_000

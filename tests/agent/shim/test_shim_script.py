@@ -21,7 +21,7 @@ from agent.storage.spool import Spool as Store
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run commands as another user")
 
 
-async def test_a_script_is_run_by_what_its_first_line_names(shims: Any) -> None:
+async def test_a_script_is_run_by_the_interpreter_in_its_first_line(shims: Any) -> None:
     ended = await shims.run(script="#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1:])\n", args=["a b", "c"])
     assert ended.stdout == b"['a b', 'c']\n"
 
@@ -31,7 +31,7 @@ async def test_the_first_line_gives_at_most_one_argument_as_the_kernel_does(shim
     assert ended.stdout.decode().startswith("one two /")
 
 
-async def test_a_script_without_a_first_line_of_that_kind_is_run_by_sh(shims: Any) -> None:
+async def test_a_script_without_an_interpreter_line_is_run_by_sh(shims: Any) -> None:
     assert (await shims.run(script='echo "$1" $#', args=["a b"])).stdout == b"a b 1\n"
 
 
@@ -42,17 +42,17 @@ async def test_an_interpreter_with_options_is_split_as_a_shell_would(shims: Any)
     assert ended.stdout == b"['x'] {'a b': 'c'}\n"
 
 
-async def test_a_script_is_nobody_elses_to_read(shims: Any) -> None:
+async def test_a_script_is_not_readable_by_other_users(shims: Any) -> None:
     assert (await shims.run(script="#!/bin/sh\nstat -c %a $0\n")).stdout == b"700\n"
 
 
-async def test_naming_the_own_user_changes_nothing(shims: Any) -> None:
+async def test_run_as_the_own_user_changes_nothing(shims: Any) -> None:
     name = pwd.getpwuid(os.geteuid()).pw_name
     assert (await shims.run(argv=["id", "-un"], run_as=name)).stdout.decode().strip() == name
 
 
 @needs_root
-async def test_run_as_takes_user_groups_and_home_of_the_other(shims: Any) -> None:
+async def test_run_as_sets_user_groups_and_home(shims: Any) -> None:
     ended = await shims.run(command="id -u; id -g; id -G; echo $HOME $USER; grep -c . /etc/shadow", run_as="nobody")
     entry = pwd.getpwnam("nobody")
     groups = " ".join(map(str, os.getgrouplist("nobody", entry.pw_gid)))
@@ -61,7 +61,7 @@ async def test_run_as_takes_user_groups_and_home_of_the_other(shims: Any) -> Non
 
 
 @needs_root
-async def test_another_user_gets_script_and_stdin_out_of_a_directory_closed_to_him(shims: Any) -> None:
+async def test_another_user_can_read_script_and_stdin_from_a_closed_directory(shims: Any) -> None:
     ended = await shims.run(
         script="#!/bin/sh\nid -un; cat; ls $P_dir",
         stdin=b"input\n",
@@ -76,7 +76,7 @@ async def test_another_user_gets_script_and_stdin_out_of_a_directory_closed_to_h
 
 
 @needs_root
-async def test_a_place_or_program_closed_to_the_other_user_is_named(shims: Any) -> None:
+async def test_a_directory_or_program_closed_to_the_user_is_named(shims: Any) -> None:
     assert (
         await shims.run(argv=["true"], run_as="nobody", cwd="/root")
     ).exit.error_message == "cwd: '/root': Permission denied"
@@ -88,7 +88,7 @@ async def test_a_place_or_program_closed_to_the_other_user_is_named(shims: Any) 
 
 
 @needs_root
-async def test_another_users_processes_are_ended_too(shims: Any) -> None:
+async def test_processes_of_another_user_are_ended(shims: Any) -> None:
     final = (await shims.run(command=f"{shims.sleep} & {shims.sleep}", run_as="nobody", timeout_ms=200)).exit
     assert (final.outcome, final.kill.tree_empty) == ("timeout", True)
 
@@ -140,7 +140,7 @@ def places() -> list[Path]:
 
 
 @needs_root
-async def test_an_interpreter_that_resolves_the_path_finds_it(shims: Any) -> None:
+async def test_an_interpreter_that_resolves_the_path_finds_the_script(shims: Any) -> None:
     """Like node, which opens the real path of its argument."""
     program = "import os, sys; exec(open(os.path.realpath(sys.argv[1])).read())"
     ended = await shims.run(
@@ -150,7 +150,7 @@ async def test_an_interpreter_that_resolves_the_path_finds_it(shims: Any) -> Non
 
 
 @needs_root
-async def test_modes_are_right_under_an_agent_with_a_closed_umask(shims: Any) -> None:
+async def test_file_modes_are_correct_under_a_restrictive_umask(shims: Any) -> None:
     before = os.umask(0o077)
     try:
         await shims.forks.aclose()
@@ -165,7 +165,7 @@ async def test_modes_are_right_under_an_agent_with_a_closed_umask(shims: Any) ->
 
 
 @needs_root
-async def test_nobody_else_can_read_it_and_it_goes_with_a_shim_that_is_killed(shims: Any, wait_until: Any) -> None:
+async def test_a_copied_script_is_private_and_removed_after_a_killed_shim(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(script=f"#!/bin/sh\n{shims.sleep}\n", run_as="nobody")
     await wait_until(lambda: records.read_started(directory), "it runs")
     (place,) = places()
@@ -184,7 +184,7 @@ async def test_nobody_else_can_read_it_and_it_goes_with_a_shim_that_is_killed(sh
 
 
 @needs_root
-def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(
+def test_a_script_is_copied_to_a_directory_where_its_user_can_run_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = tmp_path / "state" / "commands" / "x.1"
@@ -206,7 +206,7 @@ def test_a_place_is_taken_where_its_user_can_go_and_programs_may_run(
 
 
 @needs_root
-def test_beside_a_state_directory_that_only_root_can_reach_into(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_runs_as_another_user_from_a_state_directory_closed_to_him(monkeypatch: pytest.MonkeyPatch) -> None:
     base = Path(f"/srv/clarion-test-{os.getpid()}")
     directory = base / "agent" / "commands" / "x.1"
     directory.mkdir(parents=True)
@@ -232,9 +232,7 @@ def noexec(tmp_path: Path) -> Iterator[Path]:
 
 
 @needs_root
-async def test_a_script_of_the_own_user_may_run_itself_again_on_a_state_directory_mounted_noexec(
-    shims: Any, noexec: Path
-) -> None:
+async def test_a_script_can_run_itself_from_a_state_directory_mounted_noexec(shims: Any, noexec: Path) -> None:
     shims.root, before = noexec, shims.root
     ended = await shims.run(script='#!/bin/sh\n[ "$1" ] && echo again || exec "$0" again\n')
     shims.root = before

@@ -33,7 +33,7 @@ async def test_a_missing_program_is_named(shims: Any) -> None:
     assert failure(await shims.run(argv=["/no/such"])) == "program: there is no '/no/such'"
 
 
-async def test_the_path_searched_is_the_commands_own(shims: Any) -> None:
+async def test_the_program_is_searched_in_the_commands_own_path(shims: Any) -> None:
     assert (
         failure(await shims.run(argv=["ls"], env={"PATH": "/nowhere"}))
         == "program: there is no 'ls' in PATH (/nowhere)"
@@ -48,7 +48,7 @@ async def test_a_file_that_is_not_executable_is_named(shims: Any, tmp_path: Path
     assert "is not executable" in failure(await shims.run(argv=["file"], env={"PATH": str(file.parent)}))
 
 
-async def test_a_file_that_is_no_program_is_named(shims: Any, tmp_path: Path) -> None:
+async def test_a_file_that_is_not_a_program_is_named(shims: Any, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     file = tmp_path / "plain" / "file"
     file.write_text("just text\n")
@@ -56,7 +56,7 @@ async def test_a_file_that_is_no_program_is_named(shims: Any, tmp_path: Path) ->
     assert failure(await shims.run(argv=[str(file)])) == f"program: {file}: Exec format error"
 
 
-async def test_a_program_whose_own_interpreter_is_missing_says_so(shims: Any, tmp_path: Path) -> None:
+async def test_a_program_with_a_missing_interpreter_is_explained(shims: Any, tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     file = tmp_path / "plain" / "file"
     file.write_text("#!/no/such/interpreter\n")
@@ -98,7 +98,7 @@ async def test_a_missing_stdin_file_is_named(shims: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "thing"), [({"env": {"A=B": "1"}}, "env"), ({"parameters": {"a": "x\0y"}}, "parameters")]
 )
-async def test_what_cannot_be_a_variable_is_named(shims: Any, spec: dict[str, Any], thing: str) -> None:
+async def test_an_invalid_environment_variable_is_named(shims: Any, spec: dict[str, Any], thing: str) -> None:
     assert failure(await shims.run(argv=["true"], **spec)).startswith(f"{thing}: ")
 
 
@@ -107,7 +107,7 @@ async def test_arguments_that_the_kernel_refuses_are_reported(shims: Any) -> Non
     assert failure(await shims.run(argv=["true", "a\0b"])) == "program: an argument contains a NUL character"
 
 
-async def test_a_failed_start_leaves_no_file_of_the_reserve(shims: Any) -> None:
+async def test_a_failed_start_leaves_no_reserve_file(shims: Any) -> None:
     ended = await shims.run(argv=["no-such-program"])
     assert {name for name in os.listdir(ended.directory) if name.endswith(".json")} == {
         "claim.json",

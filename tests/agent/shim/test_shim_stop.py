@@ -71,7 +71,7 @@ async def test_a_request_after_the_end_changes_nothing(shims: Any) -> None:
     assert records.read_kill(directory) is None
 
 
-async def test_the_first_reason_stays(shims: Any, wait_until: Any) -> None:
+async def test_the_first_stop_reason_is_kept(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"trap '' TERM; echo on; {shims.sleep}; {shims.sleep}", grace_ms=500)
     await wait_until(
         lambda: (directory / "stdout.head").exists() and (directory / "stdout.head").read_bytes(), "it runs"
@@ -94,7 +94,7 @@ async def test_a_signal_without_a_request_ends_nothing(shims: Any, wait_until: A
     assert (ended.exit.outcome, ended.stdout) == ("completed", b"on\noff\n")
 
 
-async def test_a_request_during_the_drain_ends_the_drain_but_not_the_result(shims: Any, wait_until: Any) -> None:
+async def test_a_stop_request_during_the_drain_ends_only_the_drain(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"{shims.sleep} & echo done", drain_ms=60_000)
     started = linux.boottime_ns()
     await wait_until(
@@ -116,7 +116,7 @@ async def test_a_request_during_the_drain_ends_the_drain_but_not_the_result(shim
 
 
 @pytest.mark.capability("F21")
-async def test_exit_and_cancel_at_the_same_instant_never_contradict(shims: Any) -> None:
+async def test_exit_and_cancel_at_the_same_time_give_one_consistent_result(shims: Any) -> None:
     seed = random.randrange(1 << 32)
     print("seed", seed)
     chance = random.Random(seed)
@@ -140,7 +140,7 @@ async def test_exit_and_cancel_at_the_same_instant_never_contradict(shims: Any) 
     print(sorted(seen))
 
 
-async def test_a_detached_child_lives_on_and_an_undetached_one_does_not(shims: Any) -> None:
+async def test_a_detached_child_survives_and_another_does_not(shims: Any) -> None:
     final = (
         await shims.run(
             command=f"setsid -f {shims.sleep} >/dev/null 2>&1; {shims.sleep} >/dev/null 2>&1 & echo on", detach=True
@@ -154,12 +154,12 @@ async def test_a_detached_child_lives_on_and_an_undetached_one_does_not(shims: A
     assert (await shims.run(command=f"setsid -f {shims.sleep} >/dev/null 2>&1")).exit.leftovers_killed == 1
 
 
-async def test_detach_does_not_save_from_the_timeout(both: Any) -> None:
+async def test_detach_does_not_prevent_the_timeout(both: Any) -> None:
     final = (await both.run(command=f"setsid -f {both.sleep}; {both.sleep}", detach=True, timeout_ms=300)).exit
     assert (final.outcome, final.kill.tree_empty) == ("timeout", True)
 
 
-async def test_a_detached_child_that_holds_the_pipe_loses_it(shims: Any, wait_until: Any) -> None:
+async def test_a_detached_child_that_holds_the_output_pipe_is_cut_off_from_it(shims: Any, wait_until: Any) -> None:
     ended = await shims.run(
         command=f"(while echo x; do sleep 0.02; done; {shims.sleep}) & sleep 0.1", detach=True, drain_ms=200
     )
@@ -168,7 +168,7 @@ async def test_a_detached_child_that_holds_the_pipe_loses_it(shims: Any, wait_un
     await wait_until(lambda: not shims.alive(), "SIGPIPE has ended the writer, whose shell does not trap it")
 
 
-async def test_a_request_that_cannot_be_read_is_read_again_and_kills_nobody(shims: Any, wait_until: Any) -> None:
+async def test_an_unreadable_stop_request_is_read_again_and_kills_nothing(shims: Any, wait_until: Any) -> None:
     directory, ref = await shims.start(command=f"echo on; {shims.sleep}", timeout_ms=30_000)
     await wait_until(lambda: records.read_started(directory), "it runs")
     stop, other = directory / records.STOP, directory / "other"

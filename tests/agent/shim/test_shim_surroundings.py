@@ -80,7 +80,7 @@ async def seen(shims: Any, **spec: Any) -> dict[str, Any]:
 
 @needs_root
 @pytest.mark.parametrize("user", [None, "nobody"])
-async def test_nothing_by_which_the_agent_was_tuned_reaches_a_command(tmp_path: Path, user: str | None) -> None:
+async def test_no_tuning_of_the_agent_reaches_a_command(tmp_path: Path, user: str | None) -> None:
     async with tuned(tmp_path) as shims:
         found = await seen(shims, run_as=user)
     clean = {
@@ -120,7 +120,7 @@ async def test_a_command_has_the_limits_that_the_agent_was_started_with(tmp_path
 
 
 @needs_root
-async def test_what_may_not_be_changed_is_said_and_the_command_runs(tmp_path: Path) -> None:
+async def test_settings_that_cannot_be_restored_are_noted_and_the_command_runs(tmp_path: Path) -> None:
     """Without CAP_SYS_NICE a nice value stays."""
     drop = (
         'os.execvp("setpriv", ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-all", sys.executable, "-P", '
@@ -134,7 +134,7 @@ async def test_what_may_not_be_changed_is_said_and_the_command_runs(tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT])
-def test_each_thing_that_stays_is_named(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_each_setting_that_cannot_be_restored_is_named(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -146,5 +146,5 @@ def test_each_thing_that_stays_is_named(monkeypatch: pytest.MonkeyPatch, number:
     assert environment.names(environment.clean()) == ["OOM score", "scheduling policy"]
 
 
-async def test_an_untouched_agent_has_nothing_to_say(shims: Any) -> None:
+async def test_an_agent_with_default_settings_gives_no_note(shims: Any) -> None:
     assert (await shims.run(argv=["true"])).exit.inherited == []

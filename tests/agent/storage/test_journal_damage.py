@@ -48,7 +48,7 @@ def ids_before(limit: int) -> set[tuple[str, int]]:
     return found
 
 
-def test_an_undamaged_journal_keeps_its_id_and_says_the_same(tmp_path: Path) -> None:
+def test_an_undamaged_journal_keeps_its_id_and_content(tmp_path: Path) -> None:
     journal_id, ids, warnings = reopen(tmp_path / "journal", WHOLE)
     assert (journal_id, warnings) == ("journal-1", [])
     assert ids == {("a", 1), ("b", 1), ("c", 2)}
@@ -64,7 +64,7 @@ def test_a_file_cut_at_any_byte_of_its_last_three_records_gets_a_new_id(tmp_path
 
 
 @pytest.mark.parametrize("cut", range(LAST_THREE, END))
-def test_a_write_torn_at_any_byte_leaves_what_came_before(tmp_path: Path, cut: int) -> None:
+def test_a_write_torn_at_any_byte_keeps_the_records_before_it(tmp_path: Path, cut: int) -> None:
     journal_id, ids, warnings = reopen(tmp_path / "journal", WHOLE[:cut].ljust(CAPACITY, b"\0"))
     borders, end = [], len(MAGIC) + len(frame(HEADER))
     for record in RECORDS:
@@ -93,7 +93,7 @@ def test_a_flipped_byte_costs_one_record_and_the_id_of_the_journal(tmp_path: Pat
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 20])
-def test_a_file_with_nothing_to_read_becomes_a_new_journal(tmp_path: Path, size: int) -> None:
+def test_an_unreadable_file_becomes_a_new_journal(tmp_path: Path, size: int) -> None:
     journal_id, ids, warnings = reopen(tmp_path / "journal", WHOLE[:size])
     assert (journal_id, ids, len(warnings)) == ("journal-2", set(), 1)
 
@@ -112,14 +112,14 @@ def test_a_missing_journal_is_a_new_one(tmp_path: Path) -> None:
     assert state == fold([]) and (tmp_path / "journal").stat().st_size == CAPACITY
 
 
-def test_a_record_that_ends_with_zeros_is_told_from_the_zeros_behind_it(tmp_path: Path) -> None:
+def test_a_record_that_ends_with_zeros_is_told_from_padding(tmp_path: Path) -> None:
     records = [*RECORDS, Seen(0, 0)]
     assert content(HEADER, records).endswith(b"\0\0")
     journal_id, ids, warnings = reopen(tmp_path / "journal", content(HEADER, records).ljust(CAPACITY, b"\0"))
     assert (journal_id, warnings) == ("journal-1", []) and ids == {("a", 1), ("b", 1), ("c", 2)}
 
 
-def test_content_behind_a_long_stretch_of_zeros_is_found(tmp_path: Path) -> None:
+def test_content_after_a_long_run_of_zeros_is_found(tmp_path: Path) -> None:
     far = content(HEADER, RECORDS).ljust(3 * BLOCK, b"\0") + frame(
         Tombstone("d", 1, 8, Outcome.NEVER, "expired", 1_009)
     )

@@ -88,7 +88,7 @@ def rig(tmp_path: Path):
     rig.journal.close()
 
 
-def test_one_sync_covers_all_that_waits(rig: Rig) -> None:
+def test_one_sync_covers_all_waiting_records(rig: Rig) -> None:
     rig.disk.gate.clear()
     rig.append(1, intent(1))
     assert rig.disk.entered.wait(10)
@@ -101,7 +101,7 @@ def test_one_sync_covers_all_that_waits(rig: Rig) -> None:
     assert len(rig.on_disk().executions) == 101
 
 
-def test_nothing_is_called_durable_before_its_sync_has_returned(rig: Rig) -> None:
+def test_no_record_is_durable_before_its_sync_returns(rig: Rig) -> None:
     rig.disk.gate.clear()
     rig.append(1, intent(1))
     assert rig.disk.entered.wait(10)
@@ -110,7 +110,7 @@ def test_nothing_is_called_durable_before_its_sync_has_returned(rig: Rig) -> Non
     assert rig.next() == JournalDurable(1)
 
 
-def test_a_file_that_is_full_grows_before_it_is_written(rig: Rig) -> None:
+def test_a_full_file_grows_before_it_is_written(rig: Rig) -> None:
     for number in range(1, 301):
         rig.append(number, intent(number))
     while rig.next() != JournalDurable(300):
@@ -120,7 +120,7 @@ def test_a_file_that_is_full_grows_before_it_is_written(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("which", ["fail_sync", "fail_write"])
-def test_after_a_failure_nothing_is_taken_until_it_is_written_anew(rig: Rig, which: str) -> None:
+def test_after_a_failure_no_record_is_accepted_until_the_journal_is_rewritten(rig: Rig, which: str) -> None:
     setattr(rig.disk, which, OSError(errno.EIO, "Input/output error"))
     rig.append(1, intent(1))
     failed = rig.next()
@@ -136,7 +136,7 @@ def test_after_a_failure_nothing_is_taken_until_it_is_written_anew(rig: Rig, whi
     assert set(rig.on_disk().executions) == {("c3", 1), ("c4", 1)}
 
 
-def test_a_rewrite_that_fails_too_is_told_and_may_be_tried_again(rig: Rig) -> None:
+def test_a_failed_rewrite_is_reported_and_can_be_repeated(rig: Rig) -> None:
     rig.disk.fail_sync = OSError(errno.EIO, "Input/output error")
     rig.append(1, intent(1))
     assert isinstance(rig.next(), JournalFailed)
@@ -148,7 +148,7 @@ def test_a_rewrite_that_fails_too_is_told_and_may_be_tried_again(rig: Rig) -> No
     assert not rig.path.with_name("journal.new").exists()
 
 
-def test_a_compaction_that_fails_leaves_the_old_file_at_work(rig: Rig) -> None:
+def test_a_failed_compaction_keeps_the_old_file_in_use(rig: Rig) -> None:
     rig.append(1, intent(1))
     assert rig.next() == JournalDurable(1)
     rig.disk.fail_sync = OSError(errno.EIO, "Input/output error")
@@ -161,7 +161,7 @@ def test_a_compaction_that_fails_leaves_the_old_file_at_work(rig: Rig) -> None:
     assert len(rig.on_disk().executions) == 2
 
 
-def test_a_full_disk_costs_the_reserve_and_not_the_journal(rig: Rig) -> None:
+def test_a_full_disk_uses_the_reserve_and_keeps_the_journal(rig: Rig) -> None:
     reserve = rig.path.with_name("journal.reserve")
     assert reserve.stat().st_size == SIZES.reserve
     rig.disk.full_while = reserve
@@ -171,7 +171,7 @@ def test_a_full_disk_costs_the_reserve_and_not_the_journal(rig: Rig) -> None:
     assert set(rig.on_disk().executions) == {("c1", 1)}
 
 
-def test_closing_makes_durable_what_waits(tmp_path: Path) -> None:
+def test_closing_makes_waiting_records_durable(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "journal")
     for number in range(1, 51):
         rig.append(number, intent(number))
@@ -190,7 +190,7 @@ def test_a_compacted_file_is_small_again(rig: Rig) -> None:
     assert set(rig.on_disk().executions) == {("c300", 1)}
 
 
-def test_a_journal_that_cannot_be_made_names_the_remedy(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_created_names_the_remedy(tmp_path: Path) -> None:
     disk = CountingDisk()
     disk.fail_write = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(StateUnusable) as caught:
@@ -210,7 +210,7 @@ def test_two_agents_cannot_share_a_state_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_what_a_start_reads_is_written_again_and_synced_before_it_is_believed(tmp_path: Path) -> None:
+def test_records_read_at_start_are_rewritten_and_synced_before_use(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "journal")
     rig.append(1, intent(1))
     assert rig.next() == JournalDurable(1)

@@ -38,7 +38,7 @@ def kept(state: State) -> tuple[int, ...]:
 
 
 @pytest.mark.capability("Q10", "F23")
-def test_after_ten_thousand_commands_no_more_is_kept_than_after_one_thousand() -> None:
+def test_ten_thousand_commands_keep_no_more_memory_than_one_thousand() -> None:
     state, seen = State(LIMITS), []
     for number in range(1, 10_241):
         for record in life(number):
@@ -63,7 +63,7 @@ class Unlooked(dict[Key, Tombstone]):
         raise AssertionError("all tombstones were looked at")
 
 
-def test_a_tombstone_that_makes_room_for_another_is_no_reason_to_look_at_all_of_them() -> None:
+def test_replacing_a_tombstone_does_not_scan_all_of_them() -> None:
     state = State(LIMITS)
     for number in range(1, 300):
         for record in life(number):
@@ -76,7 +76,7 @@ def test_a_tombstone_that_makes_room_for_another_is_no_reason_to_look_at_all_of_
     assert len(state.tombstones) == LIMITS.tombstones and ("c100", 1) not in state.tombstones
 
 
-def test_the_newest_attempt_is_known_for_as_long_as_any_is() -> None:
+def test_the_newest_attempt_is_kept_as_long_as_any() -> None:
     rng = random.Random(7)
     state = State(Limits(acked=3, tombstones=12))
     for number in range(1, 2_000):

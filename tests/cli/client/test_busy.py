@@ -24,7 +24,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize(
     ("status", "code"), [(503, "overloaded"), (429, "too_many_requests"), (503, "store_unavailable")]
 )
-def test_a_busy_server_is_asked_again_when_it_says(
+def test_a_busy_server_is_asked_again_after_its_retry_after(
     clarion: Clarion, fake: Fake, pauses: list[float], status: int, code: str
 ) -> None:
     fake.on(
@@ -40,7 +40,7 @@ def test_a_busy_server_is_asked_again_when_it_says(
     assert len(keys) == 3 and len(set(keys)) == 1
 
 
-def test_it_is_not_asked_for_ever(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_requests_to_a_busy_server_end_after_a_limit(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.on("GET", "/api/v1/statistics", (503, BUSY, {"Retry-After": "20"}))
     result = clarion("stats")
     assert (result.exit_code, pauses) == (69, [20.0, 20.0, 20.0])
@@ -48,7 +48,7 @@ def test_it_is_not_asked_for_ever(clarion: Clarion, fake: Fake, pauses: list[flo
 
 
 @pytest.mark.parametrize("after", [None, "61", "86400", "-5x"])
-def test_a_wait_that_is_too_long_or_not_named_is_none(
+def test_a_retry_after_that_is_missing_or_too_long_is_not_waited_for(
     clarion: Clarion, fake: Fake, pauses: list[float], after: str | None
 ) -> None:
     fake.on("GET", "/api/v1/statistics", (503, BUSY, {"Retry-After": after} if after else {}), (200, {}))
@@ -56,7 +56,7 @@ def test_a_wait_that_is_too_long_or_not_named_is_none(
     assert (result.exit_code, pauses) in ((69, []), (0, [5.0]))
 
 
-def test_a_start_without_a_key_is_sent_again_only_if_nothing_was_begun(
+def test_a_start_without_a_key_is_repeated_only_if_nothing_began(
     clarion: Clarion, fake: Fake, pauses: list[float]
 ) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (503, BUSY, {"Retry-After": "1"}), (200, RUNNING))
@@ -78,7 +78,7 @@ def test_a_start_without_a_key_is_sent_again_only_if_nothing_was_begun(
         ([(200, b"<html>")], 69),
     ],
 )
-def test_only_what_certainly_did_not_run_may_be_repeated(
+def test_only_requests_that_certainly_did_nothing_are_repeatable(
     clarion: Clarion, fake: Fake, pauses: list[float], answers: list[tuple[int, object]], code: int
 ) -> None:
     fake.on("POST", "/api/v1/run", *answers)
@@ -89,7 +89,7 @@ def test_only_what_certainly_did_not_run_may_be_repeated(
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
-def test_a_failure_after_the_start_names_the_task_and_has_its_own_code(
+def test_a_failure_after_the_start_names_the_task_and_has_its_own_exit_code(
     clarion: Clarion, fake: Fake, pauses: list[float], status: int
 ) -> None:
     fake.task("completed", [host_row(1)])
@@ -103,7 +103,7 @@ def test_a_failure_after_the_start_names_the_task_and_has_its_own_code(
     assert clarion("attach", TASK).exit_code != 74, "to attach again repeats nothing"
 
 
-def test_an_internal_error_after_the_start_is_not_one_to_repeat(clarion: Clarion, fake: Fake) -> None:
+def test_an_internal_error_after_the_start_does_not_suggest_a_repeat(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
     fake.on("GET", f"/api/v1/tasks/{TASK}/hosts", (200, {"items": [{"no": "row"}], "next": None}))
     result = clarion("run", "all", "--", "true")

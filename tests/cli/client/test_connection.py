@@ -25,7 +25,7 @@ def test_defaults_find_a_server_beside_make_run(tmp_path: Path) -> None:
     assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here") == ("http://127.0.0.1:8440", TOKEN, True)
 
 
-def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
+def test_the_home_directory_is_read_last(tmp_path: Path) -> None:
     home = put(tmp_path / "home" / ".config" / "clarion" / "token", "cl_home")
     assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here").token == "cl_home"
     put(tmp_path / "here" / "data" / "admin.token", "cl_here")
@@ -33,7 +33,7 @@ def test_the_home_directory_is_looked_at_last(tmp_path: Path) -> None:
     assert home.is_file()
 
 
-def test_flags_go_before_the_environment_and_that_before_defaults(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_defaults(tmp_path: Path) -> None:
     for name in ("flag", "variable", "data/admin.token"):
         put(tmp_path / name, f"cl_{name}")
     variables = {"CLARION_SERVER": "https://variable.example", "CLARION_TOKEN_FILE": str(tmp_path / "variable")}
@@ -49,7 +49,7 @@ def test_flags_go_before_the_environment_and_that_before_defaults(tmp_path: Path
     )
 
 
-def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
+def test_without_a_token_both_usual_places_are_named(tmp_path: Path) -> None:
     with pytest.raises(CliFailure) as caught:
         locate_server(None, None, {}, tmp_path / "home", tmp_path / "here")
     assert caught.value.exit_code == 77
@@ -63,7 +63,7 @@ def test_without_any_token_both_usual_places_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "two words", "line\nline", "ö" * 4, "x" * 5000])
-def test_a_file_that_holds_no_token_is_named_and_its_content_never_shown(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_token_is_named_and_its_content_is_not_shown(tmp_path: Path, text: str) -> None:
     put(tmp_path / "t", text)
     with pytest.raises(CliFailure) as caught:
         locate_server(None, "t", {}, tmp_path, tmp_path)
@@ -73,7 +73,7 @@ def test_a_file_that_holds_no_token_is_named_and_its_content_never_shown(tmp_pat
 
 
 @pytest.mark.parametrize("source", ["flag", "variable"])
-def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_path: Path, source: str) -> None:
+def test_a_missing_token_file_is_named_with_the_source_of_its_path(tmp_path: Path, source: str) -> None:
     put(tmp_path / "data" / "admin.token")
     variables = {"CLARION_TOKEN_FILE": "gone"} if source == "variable" else {}
     with pytest.raises(CliFailure) as caught:
@@ -85,7 +85,7 @@ def test_a_token_file_that_is_not_there_is_named_with_where_it_was_named(tmp_pat
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:8440", "ftp://h", "http://", "http://h:99999", "http://h?x=1", "http://user:pw@h", ""]
 )
-def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_is_wrong_usage(tmp_path: Path, address: str) -> None:
     put(tmp_path / "data" / "admin.token")
     with pytest.raises(CliFailure) as caught:
         locate_server(address, None, {}, tmp_path, tmp_path)
@@ -106,14 +106,14 @@ def test_no_server_exits_69_and_says_how_to_start_one(token_file: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_another_web_server_is_not_taken_for_clarion(clarion: Clarion, fake: Fake) -> None:
+def test_another_web_server_is_recognised_as_not_clarion(clarion: Clarion, fake: Fake) -> None:
     fake.on("GET", "/api/v1/statistics", (200, b"<html>hello</html>"))
     result = clarion("stats")
     assert result.exit_code == 69
     assert "is not Clarion" in result.stderr
 
 
-def test_a_token_that_the_server_does_not_know_exits_77(clarion: Clarion, fake: Fake, token_file: Path) -> None:
+def test_an_unknown_token_exits_77(clarion: Clarion, fake: Fake, token_file: Path) -> None:
     token_file.write_text("cl_wrong")
     result = clarion("stats")
     assert result.exit_code == 77
@@ -126,7 +126,7 @@ def test_server_and_token_may_stand_before_the_verb(fake: Fake, token_file: Path
     assert (result.exit_code, result.stdout) == (0, "tasks running  1\n")
 
 
-def test_a_proxy_is_never_asked_for_a_server_on_this_machine(
+def test_a_server_on_loopback_is_reached_without_a_proxy(
     clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

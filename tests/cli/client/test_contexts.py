@@ -27,7 +27,7 @@ def clarion(*args: str) -> Result:
     return CliRunner().invoke(cli, list(args))
 
 
-def test_a_context_is_made_used_and_listed(home: Path, fake: Fake, token_file: Path) -> None:
+def test_a_context_is_created_used_and_listed(home: Path, fake: Fake, token_file: Path) -> None:
     fake.on("GET", "/api/v1/statistics", (200, {"tasks": 1}))
     assert (
         clarion("context", "set", "prod", "--server", fake.address, "--token-file", str(token_file)).stdout
@@ -42,13 +42,13 @@ def test_a_context_is_made_used_and_listed(home: Path, fake: Fake, token_file: P
     assert path_in(home).stat().st_mode & 0o077 == 0
 
 
-def test_what_is_written_is_read_back(home: Path) -> None:
+def test_stored_contexts_are_read_back(home: Path) -> None:
     strange = 'http://h/a"b\\c\u00e9\x7f'
     assert clarion("context", "set", "a-1", "--server", strange).exit_code == 0
     assert load(home).known["a-1"].server == strange
 
 
-def test_a_contexts_token_goes_to_its_server_only(home: Path, token_file: Path) -> None:
+def test_the_token_of_a_context_is_sent_only_to_its_server(home: Path, token_file: Path) -> None:
     clarion("context", "set", "prod", "--server", "http://prod.example", "--token-file", str(token_file))
     assert locate_server(None, None, {}, home, home) == ("http://prod.example", TOKEN, False)
     for server, variables in (("http://other.example", {}), (None, {"CLARION_SERVER": "http://other.example"})):
@@ -87,7 +87,7 @@ def test_wrong_contexts_are_refused(home: Path, args: list[str], said: str) -> N
         '[contexts.a]\nserver = "http://h"\ntoken = "secret"',
     ],
 )
-def test_a_file_that_is_not_understood_is_named(home: Path, text: str) -> None:
+def test_an_unreadable_context_file_is_named(home: Path, text: str) -> None:
     path_in(home).parent.mkdir(parents=True)
     path_in(home).write_text(text)
     result = clarion("context", "list")

@@ -112,7 +112,7 @@ def test_standard_input_goes_exactly(clarion: Clarion, fake: Fake, tmp_path: Pat
     assert b64decode(body["stdin_base64"]) == data
 
 
-def test_a_key_is_sent_as_given_and_made_up_where_not(clarion: Clarion, fake: Fake) -> None:
+def test_the_idempotency_key_is_sent_as_given_or_generated(clarion: Clarion, fake: Fake) -> None:
     for args in ((), (), ("--idempotency-key", "deploy-17")):
         sent(clarion, fake, *args, "--hosts", "all", "--", "true")
     first, second, given = (seen.headers["idempotency-key"] for seen in fake.asked("POST", "/api/v1/tasks"))
@@ -120,7 +120,7 @@ def test_a_key_is_sent_as_given_and_made_up_where_not(clarion: Clarion, fake: Fa
     assert len({first, second, given}) == 3
 
 
-def test_a_creation_whose_connection_breaks_is_sent_again_with_the_same_key(clarion: Clarion, fake: Fake) -> None:
+def test_a_creation_whose_connection_breaks_is_repeated_with_the_same_key(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", "/api/v1/tasks", (0, None), (201, task_json("pending", [host_row(1, "pending")])))
     assert clarion("tasks", "create", "--hosts", "all", "--", "true").exit_code == 0
     first, second = fake.asked("POST", "/api/v1/tasks")
@@ -128,7 +128,7 @@ def test_a_creation_whose_connection_breaks_is_sent_again_with_the_same_key(clar
     assert first.body == second.body
 
 
-def test_a_start_whose_connection_breaks_is_not_sent_again(clarion: Clarion, fake: Fake) -> None:
+def test_a_start_whose_connection_breaks_is_not_repeated(clarion: Clarion, fake: Fake) -> None:
     fake.on("POST", f"/api/v1/tasks/{TASK}/start", (0, None))
     result = clarion("tasks", "start", TASK)
     assert result.exit_code == 69

@@ -58,13 +58,13 @@ def test_sets_are_listed_and_shown_without_control_characters(clarion: Clarion, 
     assert "2, web[1-2]" in shown and "used by      @all-eu" in shown and "\x1b" not in shown
 
 
-def test_an_error_says_what_to_do(clarion: Clarion, fake: Fake) -> None:
+def test_an_error_of_a_set_names_the_remedy(clarion: Clarion, fake: Fake) -> None:
     fake.on("DELETE", "/api/v1/sets/web", (409, error("set_in_use", "The host set is used.", "change the others")))
     result = clarion("sets", "delete", "web")
     assert result.exit_code == 64 and "Change the others" in result.stderr
 
 
-def test_a_file_goes_before_a_set_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_preferred_to_a_set_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert targets(["@web"]) == ["@web"]
     (tmp_path / "web").write_text("db1\n")

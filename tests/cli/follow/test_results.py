@@ -60,7 +60,7 @@ def going(done: int, total: int, text: bytes = b"ok\n") -> Stage:
     return [host_row(number, out=text) if number < done else host_row(number, "running") for number in range(total)]
 
 
-def test_few_hosts_are_shown_as_they_end_and_each_once(clarion: Clarion, fake: Fake) -> None:
+def test_results_of_few_hosts_are_shown_as_they_end_each_once(clarion: Clarion, fake: Fake) -> None:
     plays(fake, going(0, 5), going(1, 5), going(3, 5), going(5, 5))
     result = clarion("run", "all", "-q", "--", "true")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -71,14 +71,16 @@ def test_few_hosts_are_shown_as_they_end_and_each_once(clarion: Clarion, fake: F
     ]
 
 
-def test_a_long_answer_is_not_shown_a_second_time(clarion: Clarion, fake: Fake) -> None:
+def test_a_long_result_is_not_shown_a_second_time(clarion: Clarion, fake: Fake) -> None:
     text = b"".join(b"line %d\n" % number for number in range(50))
     plays(fake, going(0, 2, text), going(1, 2, text), going(2, 2, text))
     lines = clarion("run", "all", "-q", "--", "true").stdout.splitlines()
     assert lines[50:] == ["  line 49", "web01: completed, exit code 0", "  [the same 50 lines as web00]"]
 
 
-def test_many_hosts_come_as_groups_on_standard_error_and_whole_at_the_end(clarion: Clarion, fake: Fake) -> None:
+def test_many_hosts_are_shown_as_groups_on_standard_error_and_completely_at_the_end(
+    clarion: Clarion, fake: Fake
+) -> None:
     total = results.FEW + 10
     odd = host_row(7, "failed", exit_code=3, out=b"odd\n")
     last = [*going(7, 7), odd, *[host_row(number, out=b"ok\n") for number in range(8, total)]]
@@ -100,7 +102,7 @@ def test_many_hosts_come_as_groups_on_standard_error_and_whole_at_the_end(clario
     assert "so far" not in result.stdout
 
 
-def test_many_hosts_and_quiet_say_nothing_meanwhile(clarion: Clarion, fake: Fake) -> None:
+def test_with_quiet_many_hosts_are_shown_only_at_the_end(clarion: Clarion, fake: Fake) -> None:
     total = results.FEW + 1
     plays(fake, going(0, total), going(4, total), going(total, total))
     result = clarion("run", "all", "-q", "--", "true")
@@ -117,7 +119,7 @@ def test_jsonl_gives_each_host_once_as_it_ends(clarion: Clarion, fake: Fake, tot
     assert json.loads(result.stdout.splitlines()[0])["stdout"]["text"] == "ok\n"
 
 
-def test_a_server_that_breaks_off_in_between_costs_no_answer_and_repeats_none(
+def test_a_broken_connection_loses_and_repeats_no_result(
     clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results.time, "sleep", lambda seconds: None)
@@ -141,7 +143,7 @@ def test_a_server_that_breaks_off_in_between_costs_no_answer_and_repeats_none(
     ]
 
 
-def test_notes_and_hints_stand_below_an_answer(clarion: Clarion, fake: Fake) -> None:
+def test_notes_and_hints_are_printed_below_a_result(clarion: Clarion, fake: Fake) -> None:
     note = {
         "code": "leftovers_killed",
         "message": "processes were ended with it",

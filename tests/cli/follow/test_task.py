@@ -29,9 +29,7 @@ def running(done: int, total: int, version: int) -> dict[str, Any]:
     return progress_json(task_json("running", rows), version)
 
 
-def test_each_long_poll_asks_for_what_is_newer_than_the_last_answer(
-    clarion: Clarion, fake: Fake, pauses: list[float]
-) -> None:
+def test_each_long_poll_waits_for_a_newer_version(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.task("completed", [host_row(1)], waits=[running(0, 1, 4), running(0, 1, 7)])
     assert clarion("run", "--hosts", "all", "--", "true").exit_code == 0
     assert [seen.query for seen in fake.asked("GET", PROGRESS)] == [
@@ -41,7 +39,7 @@ def test_each_long_poll_asks_for_what_is_newer_than_the_last_answer(
     assert pauses == []
 
 
-def test_early_answers_without_news_do_not_cause_a_busy_loop(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_early_unchanged_answers_do_not_cause_a_busy_loop(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.task("completed", [host_row(1)], waits=[running(0, 1, 1), running(0, 1, 1)])
     assert clarion("run", "--hosts", "all", "--", "true").exit_code == 0
     assert pauses == [task.EARLY, task.EARLY]
@@ -55,7 +53,7 @@ def test_a_task_that_has_already_ended_is_not_waited_for(clarion: Clarion, fake:
     assert fake.asked("GET", PROGRESS) == []
 
 
-def test_a_server_that_restarts_meanwhile_is_waited_for(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
+def test_the_wait_continues_over_a_restart_of_the_server(clarion: Clarion, fake: Fake, pauses: list[float]) -> None:
     fake.task("completed", [host_row(1)])
     final = progress_json(task_json("completed", [host_row(1)]), 9)
     away = (503, error("shutting_down", "the server is shutting down", "try again"))
@@ -68,7 +66,7 @@ def test_a_server_that_restarts_meanwhile_is_waited_for(clarion: Clarion, fake: 
     assert pauses == [0.25, 0.5, 3.0]
 
 
-def test_a_server_that_stays_away_ends_the_wait_and_says_how_to_go_on(
+def test_a_server_that_stays_down_ends_the_wait_with_a_hint_to_attach(
     clarion: Clarion, fake: Fake, pauses: list[float]
 ) -> None:
     fake.task("completed", [host_row(1)])
@@ -92,7 +90,7 @@ def test_a_task_deleted_meanwhile_is_an_error_at_once(clarion: Clarion, fake: Fa
     assert "there is no task with this id" in result.stderr and f"task {TASK} was started" in result.stderr
 
 
-def test_ctrl_c_says_that_the_task_goes_on_and_how_to_attach_or_cancel(
+def test_ctrl_c_reports_that_the_task_continues_and_how_to_attach_or_cancel(
     clarion: Clarion, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.task("completed", [host_row(1)])
@@ -129,7 +127,7 @@ def test_rate_and_time_left_are_shown_when_the_server_knows_them() -> None:
     )
 
 
-def test_plain_lines_come_only_with_news_and_not_too_often(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_lines_are_printed_on_changes_and_at_a_limited_rate(capsys: pytest.CaptureFixture[str]) -> None:
     now = 0.0
     lines = Lines(lambda: now)
     for now, done in ((0.0, 0), (0.1, 1), (1.9, 2), (2.0, 3), (9.0, 3), (9.1, 4)):  # noqa: B007
@@ -137,7 +135,7 @@ def test_plain_lines_come_only_with_news_and_not_too_often(capsys: pytest.Captur
     assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["0", "3", "4"]
 
 
-def test_a_bar_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_progress_bar_is_shown_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert isinstance(progress_meter(quiet=False), Bar)
     assert type(progress_meter(quiet=True)) is Silent
@@ -145,7 +143,9 @@ def test_a_bar_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(progress_meter(quiet=False), Lines)
 
 
-def test_the_bar_takes_every_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_follows_every_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     with Bar() as bar:
         bar.show(running(1, 3, 1))
@@ -157,13 +157,13 @@ def test_the_bar_takes_every_answer(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert captured.out == ""
 
 
-def test_attaching_tells_the_end_like_run_does(clarion: Clarion, fake: Fake) -> None:
+def test_attach_reports_the_end_like_run(clarion: Clarion, fake: Fake) -> None:
     fake.task("failed", [host_row(1, "failed", exit_code=1)])
     result = clarion("tasks", "show", TASK, "--wait")
     assert (result.exit_code, result.stdout) == (2, "web01: failed, exit code 1\n")
 
 
-def test_starting_and_canceling_may_wait_too(clarion: Clarion, fake: Fake) -> None:
+def test_start_and_cancel_can_wait(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1)])
     assert clarion("tasks", "start", TASK, "--wait").exit_code == 0
 

@@ -46,7 +46,7 @@ def reasons() -> set[str]:
     return found
 
 
-def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
+def test_every_refusal_of_the_fast_path_has_its_own_label() -> None:
     assert len(reasons()) >= 10
     labels = {reason: refusal_label(f"guard: {reason}") for reason in reasons()}
     vague = {reason for reason, word in labels.items() if word == "protocol_error"}
@@ -67,12 +67,12 @@ def test_every_refusal_of_the_lane_has_a_label_of_its_own_kind() -> None:
         ("AssertionError: x", "internal"), ("eof", None), ("reset", None), ("goaway", None), ("closed", None), ("Connection timed out", None),  # noqa: E501
     ],
 )  # fmt: skip
-def test_a_connection_that_ends_in_order_is_no_refusal(reason: str, word: str | None) -> None:
+def test_a_connection_that_ends_in_order_is_not_a_refusal(reason: str, word: str | None) -> None:
     assert refusal_label(reason) == word
 
 
 @pytest.mark.capability("N7")
-def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
+def test_an_address_is_blocked_at_its_limit_and_admitted_again_at_its_rate() -> None:
     abuse = AbuseTracker(per_minute=3)
     for more in range(3):
         assert not abuse.is_blocked("a", 100.0), more
@@ -87,7 +87,7 @@ def test_an_address_is_shut_out_at_its_limit_and_let_in_at_its_rate() -> None:
     assert abuse.is_first_block("a"), "what was long ago is news when it happens again"
 
 
-def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
+def test_a_severe_refusal_counts_as_many_refusals() -> None:
     abuse = AbuseTracker(per_minute=12, severe=5)
     for more in range(2):
         abuse.record("a", 0.0, severe=True)
@@ -120,12 +120,12 @@ def test_a_grave_refusal_counts_as_many_and_is_owed() -> None:
         ("guard: frame not ended", False),
     ],
 )
-def test_what_only_harm_does_is_grave(reason: str, grave: bool) -> None:
+def test_only_attacks_are_severe(reason: str, grave: bool) -> None:
     word = refusal_label(reason)
     assert word is not None and is_severe(word) is grave
 
 
-def test_no_more_addresses_are_remembered_than_the_limit() -> None:
+def test_the_number_of_remembered_addresses_is_limited() -> None:
     abuse = AbuseTracker(per_minute=1)
     for number in range(MAX_ADDRESSES + 1):
         abuse.record(str(number), 0.0)
@@ -133,7 +133,7 @@ def test_no_more_addresses_are_remembered_than_the_limit() -> None:
     assert abuse.is_blocked("1", 0.0)
 
 
-async def test_connections_of_an_address_that_offended_are_closed_unread_with_one_line_for_all() -> None:
+async def test_connections_of_a_blocked_address_are_closed_unread_with_one_log_line() -> None:
     with capture_logs() as logs:
         async with door(ListenerLimits(refusals_per_minute=2, tarpit_seconds=0)) as made:
             for _ in range(2):
@@ -146,7 +146,7 @@ async def test_connections_of_an_address_that_offended_are_closed_unread_with_on
     assert [line["reason"] for line in logs] == ["address_shut_out"]
 
 
-async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_again_the_later() -> None:
+async def test_connections_of_a_blocked_address_are_held_open_to_slow_the_client() -> None:
     async with door(ListenerLimits(refusals_per_minute=1, tarpit_seconds=0.8, tarpit_connections=1)) as made:
         made.listener.record_refusal("127.0.0.1")
         with socket.create_connection(made.address) as first:
@@ -165,7 +165,7 @@ async def test_they_are_kept_open_for_a_while_first_so_that_the_other_end_comes_
                 assert trio.current_time() - begin >= 0.8
 
 
-def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_the_limit() -> None:
+def test_held_connections_are_closed_in_time_and_limited_in_number() -> None:
     pit, pairs = Tarpit(seconds=5.0, limit=2), [socket.socketpair() for _ in range(3)]
     for number, (_, ours) in enumerate(pairs):
         pit.hold(ours, float(number))
@@ -180,7 +180,7 @@ def test_connections_that_are_held_are_closed_in_time_and_no_more_are_held_than_
         theirs.close()
 
 
-async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_has_offended() -> None:
+async def test_a_flood_is_cut_off_with_one_log_line_and_counts_against_its_address() -> None:
     with capture_logs() as logs:
         async with Edge().serve(
             ListenerLimits(refusals_per_minute=1), http2.ConnectionLimits(pings_per_minute=5)
@@ -196,7 +196,7 @@ async def test_a_flood_is_cut_off_with_one_line_and_one_count_and_its_address_ha
     assert told[0]["detail"] == "guard: flood of pings" and told[0]["peer"].startswith("127.0.0.1:")
 
 
-async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None:
+async def test_a_silent_connection_is_cut_off_with_one_log_line() -> None:
     with capture_logs() as logs:
         async with Edge(hello_timeout=0.1).serve() as edge:
             with socket.create_connection(edge.address):
@@ -209,7 +209,7 @@ async def test_who_says_nothing_is_cut_off_with_one_line_and_one_count() -> None
 @pytest.mark.parametrize(
     ("metadata", "first", "times"), [(GOOD, True, 1), ({"authorization": "Bearer bad"}, False, 10)]
 )
-async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(
+async def test_a_malformed_hello_counts_as_ten_refused_tokens(
     metadata: dict[str, str], first: bool, times: int
 ) -> None:
     async with Edge().serve(ListenerLimits(refusals_per_minute=10)) as edge:
@@ -223,7 +223,7 @@ async def test_what_is_no_hello_counts_as_much_as_ten_that_may_not_come_in(
             await until(lambda: "address_shut_out" in edge.counts.reasons)
 
 
-async def test_a_hello_that_is_none_is_refused_with_one_line_and_one_count() -> None:
+async def test_a_malformed_hello_is_refused_with_one_log_line() -> None:
     with capture_logs() as logs:
         async with Edge().serve() as edge, edge.agent() as agent:
             await agent.say(heartbeat=None)
@@ -239,7 +239,7 @@ class Slow(SimpleNamespace):
         return {"bytes_out": self.sent}
 
 
-def test_who_is_stalled_of_what_waits_is_found_out_after_its_time() -> None:
+def test_connections_that_stall_are_found_after_their_time() -> None:
     conn = Slow(queued_bytes=100, sent=1_000)
     live = AgentStream.__new__(AgentStream)
     live.conn, live._must_have_sent, live._stalled_since = conn, 0.0, 0.0
@@ -254,7 +254,7 @@ def test_who_is_stalled_of_what_waits_is_found_out_after_its_time() -> None:
     assert not live.is_stalled(70.0, 30.0)
 
 
-def test_every_setting_of_the_guard_reaches_the_part_that_keeps_it() -> None:
+def test_every_guard_setting_reaches_its_part() -> None:
     names = [field.name for field in msgspec.structs.fields(Guard)]
     for name in names:
         changed = Settings(guard=Guard(**{name: getattr(Guard(), name) + 1}))

@@ -59,7 +59,7 @@ async def door(limits: ListenerLimits, tls: ssl.SSLContext | None = None) -> Asy
             sock.close()
 
 
-async def test_connections_come_in_up_to_the_limit_and_again_when_one_has_left() -> None:
+async def test_connections_are_accepted_up_to_the_limit_and_again_after_one_closes() -> None:
     async with door(ListenerLimits(connections=2, per_address=9)) as made:
         clients = [socket.create_connection(made.address) for _ in range(2)]
         first, _ = await made.arrival(), await made.arrival()
@@ -74,7 +74,7 @@ async def test_connections_come_in_up_to_the_limit_and_again_when_one_has_left()
             client.close()
 
 
-async def test_one_address_does_not_take_all_places() -> None:
+async def test_one_address_cannot_use_all_connections() -> None:
     async with door(ListenerLimits(connections=9, per_address=1)) as made:
         with socket.create_connection(made.address), socket.create_connection(made.address):
             await made.arrival()
@@ -105,7 +105,7 @@ def speak(address: tuple[str, int], context: ssl.SSLContext) -> bytes:
             return b""
 
 
-async def test_a_client_with_a_certificate_arrives_with_it(authority: trustme.CA) -> None:
+async def test_a_client_with_a_certificate_is_accepted_with_it(authority: trustme.CA) -> None:
     server, client = contexts(authority)
     authority.issue_cert("agent.test").configure_cert(client)
     async with door(ListenerLimits(), server) as made, trio.open_nursery() as nursery:
@@ -115,7 +115,7 @@ async def test_a_client_with_a_certificate_arrives_with_it(authority: trustme.CA
         arrival.sock.close()
 
 
-async def test_a_client_without_a_certificate_does_not_arrive(authority: trustme.CA) -> None:
+async def test_a_client_without_a_certificate_is_not_accepted(authority: trustme.CA) -> None:
     server, client = contexts(authority)
     async with door(ListenerLimits(), server) as made, trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, speak, made.address, client)
@@ -123,7 +123,7 @@ async def test_a_client_without_a_certificate_does_not_arrive(authority: trustme
         assert made.listener.open == 0 and made.came[1].statistics().current_buffer_used == 0
 
 
-async def test_plain_bytes_on_the_tls_port_are_turned_away(authority: trustme.CA) -> None:
+async def test_plain_bytes_on_the_tls_port_are_refused(authority: trustme.CA) -> None:
     async with door(ListenerLimits(), contexts(authority)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -138,7 +138,7 @@ async def test_a_handshake_that_stalls_is_cut_off(authority: trustme.CA) -> None
         assert made.listener.open == 0
 
 
-async def test_a_peer_that_has_gone_before_its_handshake_hurts_nobody(authority: trustme.CA) -> None:
+async def test_a_peer_that_disconnects_before_its_handshake_affects_no_other(authority: trustme.CA) -> None:
     async with door(ListenerLimits(), contexts(authority)[0]) as made:
         for _ in range(20):
             client = socket.create_connection(made.address)

@@ -26,7 +26,7 @@ RECORD = b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03"
 @pytest.mark.parametrize(
     ("more", "reason"), [(-1, "handshake_timeout"), (0, "handshake_timeout"), (1, "handshake_too_large")]
 )
-async def test_the_bytes_of_a_handshake_have_a_limit(more: int, reason: str) -> None:
+async def test_the_bytes_of_a_handshake_are_limited(more: int, reason: str) -> None:
     async with door(ListenerLimits(handshake=0.3, handshake_bytes=2_000), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
             client.sendall(RECORD + bytes(2_000 + more - len(RECORD)))
@@ -46,7 +46,7 @@ def test_bytes_that_were_not_read_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("silent", [1, 2, 3])
-async def test_handshakes_at_once_have_a_limit_and_an_old_one_makes_room_for_who_does_not_stall(silent: int) -> None:
+async def test_concurrent_handshakes_are_limited_and_an_old_stalled_one_is_dropped(silent: int) -> None:
     server, client = contexts(AUTHORITY)
     AUTHORITY.issue_cert("agent.test").configure_cert(client)
     async with door(ListenerLimits(handshakes=3, handshake=4.0), server) as made, trio.open_nursery() as nursery:
@@ -77,7 +77,9 @@ class Crowded:
         self.told.append(slot)
 
 
-async def test_only_who_keeps_us_waiting_makes_room_and_the_oldest_does_first(autojump_clock: MockClock) -> None:
+async def test_only_a_handshake_that_waits_for_its_peer_is_dropped_and_the_oldest_first(
+    autojump_clock: MockClock,
+) -> None:
     handshakes = TlsHandshakes(limit=3, timeout=8.0, max_bytes=1, threads=1, clock=trio.current_time)
     workers = handshakes._workers = [Crowded()]  # type: ignore[list-item,assignment]
     begun = trio.current_time()
@@ -116,7 +118,7 @@ async def meet(made: Door, *greeting: bytes) -> str:
     [(60.0, "address_shut_out"), (-1.0, "handshake_cut_off")],
     ids=["served at once", "kept waiting"],
 )
-async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(
+async def test_a_peer_that_leaves_is_counted_unless_the_server_kept_it_waiting(
     monkeypatch: pytest.MonkeyPatch, patience: float, second: str
 ) -> None:
     monkeypatch.setattr(tls_worker, "MAX_OWN_DELAY", patience)
@@ -125,7 +127,7 @@ async def test_who_leaves_is_blamed_unless_we_kept_it_waiting(
         assert await meet(made, RECORD) == second
 
 
-async def test_who_speaks_no_tls_is_blamed_however_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_without_tls_is_counted_however_long_it_waited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls_worker, "MAX_OWN_DELAY", -1.0)
     async with door(ListenerLimits(refusals_per_minute=1, tarpit_seconds=0), contexts(AUTHORITY)[0]) as made:
         with socket.create_connection(made.address) as client:
@@ -165,7 +167,7 @@ class Shaking:
         return self.slots[number]
 
 
-def test_for_a_peer_that_left_before_its_turn_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_computed_for_a_peer_that_left_before_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with Shaking() as made:
         monkeypatch.setattr(ssl.SSLContext, "wrap_socket", None)
         made.clients[0].sendall(RECORD)
@@ -174,7 +176,7 @@ def test_for_a_peer_that_left_before_its_turn_nothing_is_computed(monkeypatch: p
         assert "before its turn" in str(made.ended[0].error) and reason_of(made.ended[0].error) == "handshake_cut_off"
 
 
-def test_the_time_that_a_peer_waits_for_us_is_counted_and_its_own_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_that_a_peer_waits_for_the_server_is_not_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     with Shaking() as made:
         answers = [ssl.SSLWantReadError(), ssl.SSLWantReadError(), None]
 
@@ -204,7 +206,7 @@ def test_the_time_that_a_peer_waits_for_us_is_counted_and_its_own_is_not(monkeyp
 
 
 @pytest.mark.parametrize(("later", "reason"), [(7.9, None), (8.0, "handshake_timeout")])
-def test_a_handshake_has_so_long_and_no_longer(later: float, reason: str | None) -> None:
+def test_a_handshake_ends_at_its_deadline(later: float, reason: str | None) -> None:
     with Shaking(timeout=8.0) as made:
         made.begin()
         made.now += later
@@ -213,7 +215,7 @@ def test_a_handshake_has_so_long_and_no_longer(later: float, reason: str | None)
 
 
 @pytest.mark.parametrize(("own", "drop_requested"), [(1.9, False), (2.0, True)])
-def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: float, drop_requested: bool) -> None:
+def test_only_a_peer_that_used_a_quarter_of_its_time_is_dropped(own: float, drop_requested: bool) -> None:
     with Shaking(timeout=8.0) as made:
         slot = made.begin()
         made.now += 1.0
@@ -230,7 +232,7 @@ def test_only_who_has_kept_us_waiting_for_a_quarter_of_its_time_makes_room(own: 
         assert slot.drop_requested is False
 
 
-def test_what_has_come_meanwhile_is_heard_first() -> None:
+def test_bytes_that_arrived_meanwhile_are_read_first() -> None:
     with Shaking(timeout=8.0, clients=2) as made:
         first, second = made.begin(0), made.begin(1)
         made.now += 3.0
@@ -247,7 +249,7 @@ def test_what_has_come_meanwhile_is_heard_first() -> None:
         ]
 
 
-def test_the_loop_is_told_of_as_many_as_are_done_and_of_a_few_at_a_time() -> None:
+def test_finished_handshakes_reach_the_loop_a_few_at_a_time() -> None:
     with Shaking(clients=tls_worker.BATCH + 1) as made:
         told: list[int] = []
         made.worker._ended = lambda slots: told.append(len(slots))
@@ -259,7 +261,7 @@ def test_the_loop_is_told_of_as_many_as_are_done_and_of_a_few_at_a_time() -> Non
         assert told == [tls_worker.BATCH, 1]
 
 
-def test_what_is_not_done_when_it_stops_is_closed() -> None:
+def test_unfinished_handshakes_are_closed_at_the_stop() -> None:
     with Shaking(clients=3) as made:
         made.begin(0)
         made.worker.add(made.slots[1])

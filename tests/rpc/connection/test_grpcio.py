@@ -116,7 +116,7 @@ def loaded() -> Edge:
 
 @pytest.mark.parametrize(("results", "size"), [(RESULTS, SIZE), (64, 512 << 10), (600, 8)])
 @pytest.mark.timeout(120)
-async def test_results_of_a_grpcio_client_come_through(results: int, size: int) -> None:
+async def test_results_of_a_grpcio_client_arrive(results: int, size: int) -> None:
     """The second is all that one session may hold; the third, many small ones, is answered with many small
     acknowledgements."""
     edge = loaded()
@@ -129,7 +129,7 @@ async def test_results_of_a_grpcio_client_come_through(results: int, size: int) 
 
 
 @pytest.mark.timeout(120)
-async def test_a_client_that_asks_for_the_servers_health_again_and_again_is_served() -> None:
+async def test_repeated_health_checks_of_one_client_are_served() -> None:
     """One call after the other, below guard.streams_per_minute: its library measures the bandwidth after each
     answer."""
     edge = Edge()

@@ -76,7 +76,7 @@ def raw(path: str, body: bytes, metadata: Any = TOKEN, **options: Any) -> Ask:
     return question
 
 
-async def test_health_is_told_beside_a_live_agent() -> None:
+async def test_health_is_answered_while_an_agent_is_connected() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -88,7 +88,7 @@ async def test_health_is_told_beside_a_live_agent() -> None:
         assert presence is not None and presence.session is not None, "the agent was disturbed"
 
 
-async def test_watchers_are_told_of_a_drain_and_new_calls_hear_the_same() -> None:
+async def test_health_watchers_and_new_calls_learn_of_a_drain() -> None:
     async with Edge().serve() as edge:
         assert edge.port is not None
         seen: list[Any] = []
@@ -110,7 +110,7 @@ async def test_watchers_are_told_of_a_drain_and_new_calls_hear_the_same() -> Non
 
 
 @pytest.mark.parametrize("path", REFLECTIONS)
-async def test_reflection_gives_the_services_and_the_agents_schema(path: str) -> None:
+async def test_reflection_lists_the_services_and_the_schema_of_agents(path: str) -> None:
     async with Edge().serve() as edge:
         listed, schema, missing = await ask(
             edge,
@@ -127,7 +127,7 @@ async def test_reflection_gives_the_services_and_the_agents_schema(path: str) ->
         assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
-async def test_nobody_is_answered_without_the_token() -> None:
+async def test_calls_without_the_token_are_refused() -> None:
     async with Edge().serve() as edge:
         for question in (
             check("", ()),
@@ -139,7 +139,7 @@ async def test_nobody_is_answered_without_the_token() -> None:
         assert edge.counts.joins_refused == 3
 
 
-async def test_what_is_not_there_is_unimplemented() -> None:
+async def test_an_unknown_method_is_unimplemented() -> None:
     async with Edge().serve() as edge:
         for path in ("/clarion.v1.CommandService/Nothing", "/other.Service/Method"):
             assert await ask(edge, raw(path, b"")) == (grpc.StatusCode.UNIMPLEMENTED, f"unknown method {path}")
@@ -153,7 +153,7 @@ async def test_a_request_that_cannot_be_read_is_an_internal_error() -> None:
         assert code is grpc.StatusCode.INTERNAL and details.startswith("cannot read the request: ")
 
 
-async def test_a_caller_that_says_nothing_is_given_up() -> None:
+async def test_a_silent_caller_is_closed() -> None:
     answered_too = threading.Event()
 
     def mute() -> Iterator[ServerReflectionRequest]:
@@ -173,7 +173,7 @@ async def test_a_caller_that_says_nothing_is_given_up() -> None:
         assert await ask(edge, question) == (grpc.StatusCode.DEADLINE_EXCEEDED, "no request within 0.2 s")
 
 
-async def test_a_caller_stays_for_its_time_and_no_longer() -> None:
+async def test_a_caller_is_closed_after_its_time() -> None:
     async with Edge(hello_timeout=0.2).serve() as edge:
         object.__setattr__(edge.settings, "caller_age", 1.0)
         with grpc.insecure_channel("{}:{}".format(*edge.address)) as channel:
@@ -228,7 +228,7 @@ async def over_tls(site: Border, name: str | None) -> Any:
     return await trio.to_thread.run_sync(run)
 
 
-async def test_with_mutual_tls_only_a_valid_certificate_is_answered(site: Border) -> None:
+async def test_with_mutual_tls_only_callers_with_a_valid_certificate_are_answered(site: Border) -> None:
     joined = await site.join("one")
     assert await over_tls(site, "one") == HealthCheckResponse.SERVING
     assert (await over_tls(site, None))[0] is grpc.StatusCode.UNAVAILABLE

@@ -120,7 +120,7 @@ async def session(edge: Edge, more: Callable[[H2Connection], object] = lambda ht
     return raw
 
 
-async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(
+async def test_a_second_equal_opening_uses_no_h2_and_gets_the_same_bytes(
     connections: list[LazyGrpcConnection],
 ) -> None:
     async with Edge().serve() as edge:
@@ -141,7 +141,7 @@ async def test_the_second_that_opens_alike_needs_no_h2_and_hears_the_same_bytes(
             raw.sock.close()
 
 
-async def test_whatever_is_unusual_brings_h2_back_where_the_connection_is(
+async def test_anything_unusual_creates_h2_at_the_same_point_of_the_connection(
     connections: list[LazyGrpcConnection],
 ) -> None:
     async with Edge().serve() as edge:
@@ -201,7 +201,7 @@ async def test_an_opening_in_pieces_is_answered_piece_by_piece(connections: list
         raw.sock.close()
 
 
-async def test_what_does_not_open_as_agents_do_goes_the_long_way(connections: list[LazyGrpcConnection]) -> None:
+async def test_an_unusual_opening_uses_h2_and_grpclib(connections: list[LazyGrpcConnection]) -> None:
     def ping(http2: H2Connection) -> None:
         http2.ping(b"87654321")
 
@@ -216,7 +216,7 @@ async def test_what_does_not_open_as_agents_do_goes_the_long_way(connections: li
         other.sock.close()
 
 
-async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_not_kept(
+async def test_a_refused_opening_gets_the_same_answer_on_both_paths_and_is_not_cached(
     connections: list[LazyGrpcConnection],
 ) -> None:
     async with Edge().serve() as edge:
@@ -230,7 +230,7 @@ async def test_who_is_refused_is_refused_alike_on_both_ways_and_his_opening_is_n
         assert not edge.port._setup.templates._known and edge.counts.joins_refused == 2  # type: ignore[union-attr]
 
 
-async def test_a_call_that_is_reset_is_over_and_its_connection_closed(connections: list[LazyGrpcConnection]) -> None:
+async def test_the_reset_of_the_call_closes_its_connection(connections: list[LazyGrpcConnection]) -> None:
     async with Edge().serve() as edge:
         raw = await session(edge)
         assert edge.counts.open == 1
@@ -253,11 +253,11 @@ async def test_a_call_that_is_reset_is_over_and_its_connection_closed(connection
         (b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678", False),
     ],
 )
-def test_only_settings_windows_and_one_whole_header_block_are_an_opening(frames: bytes, told: bool | None) -> None:
+def test_an_opening_is_settings_windows_and_one_whole_header_block(frames: bytes, told: bool | None) -> None:
     assert frames_until_call(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames) is told
 
 
-def test_only_the_last_openings_are_remembered() -> None:
+def test_the_number_of_cached_openings_is_limited() -> None:
     """An agent that opens in another way each time takes no memory."""
     templates = HandshakeTemplates(lambda: None)
     for number in range(MAX_TEMPLATES):
@@ -274,7 +274,7 @@ def test_only_the_last_openings_are_remembered() -> None:
     )
 
 
-def test_the_opening_that_was_used_last_is_forgotten_last() -> None:
+def test_the_least_recently_used_opening_is_dropped() -> None:
     templates = HandshakeTemplates(lambda: None)
     for number in range(MAX_TEMPLATES):
         templates.keep(HandshakeTemplate(b"%d" % number, b""))
@@ -298,14 +298,14 @@ AS_AGENTS = {":path": CONNECT, ":method": "POST", "content-type": "application/g
         {"te": "gzip"},
     ],
 )
-def test_a_call_that_is_not_as_agents_make_it_goes_the_long_way(change: dict[str, str]) -> None:
+def test_an_unusual_call_uses_h2_and_grpclib(change: dict[str, str]) -> None:
     assert is_agent_call(AS_AGENTS) and is_agent_call(
         {**AS_AGENTS, "content-type": "application/grpc+proto", "grpc-encoding": "identity"}
     )
     assert not is_agent_call({**AS_AGENTS, **change})
 
 
-async def test_a_deadline_of_the_call_is_kept_by_grpclib(connections: list[LazyGrpcConnection]) -> None:
+async def test_a_call_with_a_deadline_uses_grpclib_which_enforces_it(connections: list[LazyGrpcConnection]) -> None:
     """The short path knows no deadlines: with one the call goes the long way, and ends when it is over."""
     async with Edge().serve() as edge:
         for _ in range(2):  # the second time the same opening would be known

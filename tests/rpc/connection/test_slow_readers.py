@@ -78,7 +78,7 @@ def refusals(logs: list[dict[str, object]]) -> list[object]:
 
 @pytest.mark.parametrize("short_way", [True, False], ids=["lane", "grpclib"])
 @pytest.mark.parametrize("open_windows", [True, False], ids=["socket", "window"])
-async def test_who_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bool, short_way: bool) -> None:
+async def test_an_agent_that_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bool, short_way: bool) -> None:
     with capture_logs() as logs:
         async with impatient().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=2 * BIG)) as edge:
             with session(edge, open_windows=open_windows, short_way=short_way):
@@ -94,7 +94,7 @@ async def test_who_does_not_read_is_cut_off_at_the_send_timeout(open_windows: bo
     assert [line["why"] for line in logs if line["event"] == "session_closed"] == ["slow_reader"]
 
 
-async def test_who_takes_it_slowly_but_within_the_time_is_left_alone() -> None:
+async def test_an_agent_that_reads_slowly_but_in_time_stays_connected() -> None:
     async with impatient().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=2 * BIG)) as edge:
         with session(edge, open_windows=True, short_way=True) as sock:
             await until(edge.registry.sessions)
@@ -106,7 +106,7 @@ async def test_who_takes_it_slowly_but_within_the_time_is_left_alone() -> None:
             assert len(edge.registry.sessions()) == 1 and edge.counts.reasons == []
 
 
-async def test_more_than_may_wait_for_one_agent_cuts_it_off_at_once() -> None:
+async def test_more_queued_bytes_than_allowed_cut_an_agent_off_at_once() -> None:
     with capture_logs() as logs:
         async with Edge().serve(connection_limits=http2.ConnectionLimits(write_queue_bytes=100_000)) as edge:
             with session(edge, open_windows=False, short_way=True):

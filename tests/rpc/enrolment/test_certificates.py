@@ -69,7 +69,7 @@ def foreign_authority(now: int) -> ca.Authority:
     return ca.Authority(key, certificate, (certificate,))
 
 
-async def test_a_host_that_has_joined_gets_in_and_nobody_is_told_of_a_refusal(site: Border) -> None:
+async def test_a_joined_host_connects_without_any_refusal(site: Border) -> None:
     await site.join("a", await site.token(env="prod"))
     async with site.session("a"):
         (session,) = site.registry.sessions()
@@ -79,7 +79,7 @@ async def test_a_host_that_has_joined_gets_in_and_nobody_is_told_of_a_refusal(si
 
 
 @pytest.mark.capability("I11")
-async def test_a_certificate_out_of_date(site: Border) -> None:
+async def test_an_expired_certificate_is_refused(site: Border) -> None:
     where = await site.join("a")
     give(site, "old", site.entrance._issuing, where.host_id, now=site.clock.now().wall_ms - 2 * LIFE)
     await not_admitted(site, "old", where.host_id)
@@ -87,21 +87,21 @@ async def test_a_certificate_out_of_date(site: Border) -> None:
 
 
 @pytest.mark.capability("I11")
-async def test_a_certificate_of_another_ca(site: Border) -> None:
+async def test_a_certificate_of_another_ca_is_refused(site: Border) -> None:
     where = await site.join("a")
     give(site, "b", foreign_authority(site.clock.now().wall_ms), where.host_id)
     await not_admitted(site, "b", where.host_id)
     await site.refused("certificate_foreign")
 
 
-async def test_a_certificate_that_is_not_valid_yet(site: Border) -> None:
+async def test_a_certificate_that_is_not_yet_valid_is_refused(site: Border) -> None:
     where = await site.join("a")
     give(site, "early", site.entrance._issuing, where.host_id, now=site.clock.now().wall_ms + 2 * LIFE)
     await not_admitted(site, "early", where.host_id)
     await site.refused("certificate_not_yet_valid")
 
 
-async def test_a_certificate_of_somebody_elses_ca_with_other_names(site: Border) -> None:
+async def test_a_certificate_of_a_foreign_ca_with_other_names_is_refused(site: Border) -> None:
     await site.join("a")
     context = credentials.trusting_context((site.folder / "a" / credentials.ROOT).read_text())
     trustme.CA().issue_cert("agent.test").configure_cert(context)
@@ -112,7 +112,7 @@ async def test_a_certificate_of_somebody_elses_ca_with_other_names(site: Border)
     await site.refused("certificate_foreign")
 
 
-async def test_the_servers_own_certificate_is_no_hosts(site: Border) -> None:
+async def test_the_servers_own_certificate_is_refused_as_a_hosts(site: Border) -> None:
     where = await site.join("a")
     shutil.copy(CaFiles(site.settings.data).server, site.folder / "a" / credentials.IDENTITY)
     await not_admitted(site, "a", where.host_id)
@@ -120,7 +120,7 @@ async def test_the_servers_own_certificate_is_no_hosts(site: Border) -> None:
 
 
 @pytest.mark.capability("X4", "X10")
-async def test_no_certificate(site: Border) -> None:
+async def test_a_connection_without_a_certificate_is_refused(site: Border) -> None:
     where = await site.join("a")
     with pytest.raises(LinkClosed):
         async with site.dial(
@@ -132,7 +132,7 @@ async def test_no_certificate(site: Border) -> None:
 
 
 @pytest.mark.capability("X5", "I11")
-async def test_the_certificate_of_another_host(site: Border) -> None:
+async def test_a_hello_with_the_certificate_of_another_host_is_refused(site: Border) -> None:
     await site.join("a")
     other = await site.join("b")
     assert "identity_mismatch" in await not_admitted(site, "a", other.host_id)
@@ -140,7 +140,7 @@ async def test_the_certificate_of_another_host(site: Border) -> None:
 
 
 @pytest.mark.capability("I11")
-async def test_a_revoked_host(site: Border) -> None:
+async def test_a_revoked_host_is_refused(site: Border) -> None:
     where = await site.join("a")
     site.identities.put(replace(site.identities.get(where.host_id), revoked_at=1))  # type: ignore[type-var]
     assert "host_revoked" in await not_admitted(site, "a", where.host_id)
@@ -149,7 +149,7 @@ async def test_a_revoked_host(site: Border) -> None:
     await site.refused("host_revoked", "host_revoked")
 
 
-async def test_a_host_that_the_database_does_not_know(site: Border) -> None:
+async def test_a_host_that_the_database_does_not_know_is_refused(site: Border) -> None:
     unknown = "01900000-0000-7000-8000-00000000000a"
     give(site, "x", site.entrance._issuing, unknown)
     assert "host_not_enrolled" in await not_admitted(site, "x", unknown)
@@ -157,7 +157,7 @@ async def test_a_host_that_the_database_does_not_know(site: Border) -> None:
 
 
 @pytest.mark.capability("X4")
-async def test_plaintext_to_the_tls_port(site: Border) -> None:
+async def test_plaintext_to_the_tls_port_is_refused(site: Border) -> None:
     with trio.fail_after(5):
         stream = await trio.open_tcp_stream("127.0.0.1", site.ports[0])
         await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
@@ -166,7 +166,7 @@ async def test_plaintext_to_the_tls_port(site: Border) -> None:
 
 
 @pytest.mark.capability("X4")
-async def test_tls_1_2(site: Border) -> None:
+async def test_tls_1_2_is_refused(site: Border) -> None:
     await site.join("a")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -180,7 +180,7 @@ async def test_tls_1_2(site: Border) -> None:
     await site.refused("tls_too_old")
 
 
-async def test_a_stalled_handshake(site: Border) -> None:
+async def test_a_stalled_handshake_is_cut_off_and_logged(site: Border) -> None:
     with trio.fail_after(5):
         stream = await trio.open_tcp_stream("127.0.0.1", site.ports[0])
         assert await _rest(stream) == b""
@@ -217,7 +217,7 @@ async def test_a_clone_with_a_journal_of_its_own_locks_both_out(site: Border) ->
 
 
 @pytest.mark.capability("I14")
-async def test_a_clone_with_the_same_journal_is_found_out_when_it_renews(site: Border) -> None:
+async def test_a_clone_with_the_same_journal_is_detected_when_it_renews(site: Border) -> None:
     where = await site.join("a")
     shutil.copytree(site.folder / "a", site.folder / "clone")
     assert await site.renew("a") == 2
@@ -228,7 +228,7 @@ async def test_a_clone_with_the_same_journal_is_found_out_when_it_renews(site: B
     assert "host_quarantined" in await not_admitted(site, "a", where.host_id)
 
 
-async def test_of_two_renewals_of_one_certificate_the_one_that_is_not_the_last_is_found_out(site: Border) -> None:
+async def test_of_two_renewals_of_one_certificate_the_older_is_detected_as_a_clone(site: Border) -> None:
     where = await site.join("a")
     shutil.copytree(site.folder / "a", site.folder / "clone")
     assert (await site.renew("a"), await site.renew("clone")) == (2, 2)
@@ -236,9 +236,7 @@ async def test_of_two_renewals_of_one_certificate_the_one_that_is_not_the_last_i
 
 
 @pytest.mark.capability("I11")
-async def test_a_session_whose_certificate_comes_to_its_end_is_cut(
-    site: Border, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_session_is_cut_when_its_certificate_expires(site: Border, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.rpc.authenticate.EXPIRY_CHECK_INTERVAL", 0.02)
     await site.join("a")
     async with trio.open_nursery() as nursery:
@@ -257,7 +255,7 @@ def shown_ends(site: Border) -> dict[str, float]:
 
 
 @pytest.mark.capability("N3")
-async def test_the_metrics_say_when_the_servers_certificates_end_and_follow_a_new_one(site: Border) -> None:
+async def test_the_metrics_show_when_the_servers_certificates_expire(site: Border) -> None:
     files, now = CaFiles(site.settings.data), time.time()
     ends = shown_ends(site)
     assert set(ends) == {"ca", "issuing", "server"} and now < ends["server"] <= ends["issuing"] <= ends["ca"]

@@ -53,7 +53,7 @@ async def visit(edge: Edge, hostname: str, **facts: object) -> Host:
         "bücher",
     ],
 )
-async def test_a_claim_that_cannot_be_a_name_is_not_taken_and_is_logged(odd: str) -> None:
+async def test_an_invalid_hostname_is_not_accepted_and_is_logged(odd: str) -> None:
     async with Edge().serve() as edge:
         with structlog.testing.capture_logs() as logs:
             host = await visit(edge, odd)
@@ -62,7 +62,7 @@ async def test_a_claim_that_cannot_be_a_name_is_not_taken_and_is_logged(odd: str
         assert line["host_id"] == HOST and line["hostname"] == "web01" and "\u202e" not in line["claimed"]
 
 
-async def test_a_good_claim_is_taken_and_the_name_before_is_kept() -> None:
+async def test_a_valid_hostname_is_accepted_and_the_earlier_name_is_kept() -> None:
     async with Edge().serve() as edge:
         host = await visit(edge, "web02")
         assert (host.hostname, host.claimed, host.former) == ("web02", "web02", ("web01",))
@@ -70,7 +70,7 @@ async def test_a_good_claim_is_taken_and_the_name_before_is_kept() -> None:
         assert (await visit(edge, "web03")).hostname == "operators"
 
 
-async def test_facts_and_labels_of_agents_are_shown_with_what_cannot_be_seen() -> None:
+async def test_facts_and_labels_of_agents_are_shown_with_invisible_characters_escaped() -> None:
     async with Edge().serve() as edge:
         host = await visit(edge, "web01", os="De\u202ebian", arch="x\u200b", labels={"a\u2066": "b\n", "ok": "é"})
         assert (host.os, host.arch, host.agent_labels) == (
@@ -80,7 +80,7 @@ async def test_facts_and_labels_of_agents_are_shown_with_what_cannot_be_seen() -
         )
 
 
-async def test_a_host_that_was_replaced_and_comes_back_is_a_host_again() -> None:
+async def test_a_replaced_host_that_connects_is_a_host_again() -> None:
     async with Edge().serve() as edge:
         edge.registry.put(Host(HOST, "web01", first_seen_at=1, replaced_by=NAME, replaced_at=1))
         with structlog.testing.capture_logs() as logs:
@@ -90,7 +90,7 @@ async def test_a_host_that_was_replaced_and_comes_back_is_a_host_again() -> None
         assert [save.host.replaced_by for save in edge.queue.saved if isinstance(save, SaveHost)] == [None]
 
 
-async def test_a_host_is_last_heard_of_when_its_agent_last_said_something() -> None:
+async def test_the_last_contact_is_the_time_of_the_agents_last_message() -> None:
     async with Edge(heartbeat=0.05).serve() as edge:
         async with edge.agent() as agent:
             await agent.hello()
@@ -104,7 +104,7 @@ async def test_a_host_is_last_heard_of_when_its_agent_last_said_something() -> N
         assert left == {HOST: session.last_heard_at} and session.last_heard_at >= since
 
 
-async def test_a_join_under_an_odd_name_gets_its_id_for_a_name(site: Border) -> None:
+async def test_a_join_under_an_invalid_name_gets_its_id_as_name(site: Border) -> None:
     joined = await site.join("a*b")
     host = site.registry.host(joined.host_id)
     assert host is not None and host.hostname == joined.host_id
@@ -112,7 +112,7 @@ async def test_a_join_under_an_odd_name_gets_its_id_for_a_name(site: Border) -> 
     assert line["claimed"] == "a*b" and line["problem"].startswith("must consist of")
 
 
-async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Border) -> None:
+async def test_a_join_does_not_take_the_name_of_another_host(site: Border) -> None:
     old = (await site.join("h")).host_id
     (site.folder / "h").rename(site.folder / "old")
     async with site.session("old"):
@@ -124,7 +124,7 @@ async def test_a_token_does_not_give_anybody_the_name_of_another_host(site: Bord
     assert [line["others"] for line in site.logs if line["event"] == "hostname_taken"] == [[old]]
 
 
-async def test_a_token_that_says_so_gives_the_place_of_a_host_that_is_offline(site: Border) -> None:
+async def test_a_token_with_replace_takes_the_name_of_an_offline_host(site: Border) -> None:
     old = (await site.join("h", await site.token(role="db"))).host_id
     (site.folder / "h").rename(site.folder / "old")
     new = (await site.join("h", await site.token(replace=True, tier="1"))).host_id
@@ -136,7 +136,7 @@ async def test_a_token_that_says_so_gives_the_place_of_a_host_that_is_offline(si
         assert site.registry.directory.named("h") == {old}, "it is a host again, and the other one has never been here"
 
 
-async def test_a_host_that_is_online_keeps_its_name_whatever_the_token_says(site: Border) -> None:
+async def test_an_online_host_keeps_its_name_even_against_a_token_with_replace(site: Border) -> None:
     old = (await site.join("h", await site.token(role="db"))).host_id
     (site.folder / "h").rename(site.folder / "old")
     async with site.session("old"):

@@ -25,7 +25,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Border]:
 
 
 @pytest.mark.parametrize("uses", [1, 2])
-async def test_a_token_lets_as_many_in_as_it_says(site: Border, uses: int) -> None:
+async def test_a_token_admits_as_many_hosts_as_it_allows(site: Border, uses: int) -> None:
     token = await site.token(uses)
     ids = {(await site.join(f"h{number}", token)).host_id for number in range(uses)}
     assert len(ids) == uses
@@ -36,7 +36,7 @@ async def test_a_token_lets_as_many_in_as_it_says(site: Border, uses: int) -> No
 
 
 @pytest.mark.capability("X5")
-async def test_of_two_joins_that_race_for_one_use_one_wins(site: Border) -> None:
+async def test_one_of_two_joins_that_race_for_the_last_use_succeeds(site: Border) -> None:
     token = await site.token(1)
     ended: list[str] = []
 
@@ -55,7 +55,7 @@ async def test_of_two_joins_that_race_for_one_use_one_wins(site: Border) -> None
 
 
 @pytest.mark.parametrize(("ahead", "good"), [(9_000, True), (10_000, False), (11_000, False)])
-async def test_a_token_is_good_until_its_time(site: Border, ahead: int, good: bool) -> None:
+async def test_a_token_is_valid_until_it_expires(site: Border, ahead: int, good: bool) -> None:
     token = await site.token(ttl=10)
     (kept,) = await site.store.join_tokens(after=None, limit=2)
     site.clock.now = lambda now=site.clock.now: replace(now(), wall_ms=kept.created_at + ahead)  # type: ignore[method-assign, misc]
@@ -68,13 +68,13 @@ async def test_a_token_is_good_until_its_time(site: Border, ahead: int, good: bo
 
 @pytest.mark.capability("X10")
 @pytest.mark.parametrize("wrong", ["", "jt_wrong", "cl_00000000_0000000000000000000000000000000000000000000000000"])
-async def test_what_is_no_token_is_refused(site: Border, wrong: str) -> None:
+async def test_a_malformed_or_unknown_token_is_refused(site: Border, wrong: str) -> None:
     with pytest.raises(JoinFailed, match="join_refused"):
         await site.join("a", wrong or " ")
     await site.refused("join_refused")
 
 
-async def test_wrong_tokens_from_one_address_do_not_use_up_what_is_for_all(tmp_path: Path) -> None:
+async def test_wrong_tokens_from_one_address_do_not_use_up_the_limit_of_others(tmp_path: Path) -> None:
     async with border(tmp_path, per_second=25.0) as site:
         right = await site.token()
         with_another_secret = right[:-1] + ("0" if right[-1] != "0" else "1")
@@ -91,7 +91,7 @@ async def test_wrong_tokens_from_one_address_do_not_use_up_what_is_for_all(tmp_p
         assert site.metrics.auth_failures.labels("enrol")._value.get() == 50
 
 
-async def test_another_pin_sends_no_token(site: Border) -> None:
+async def test_an_agent_with_another_pin_sends_no_token(site: Border) -> None:
     token = await site.token()
     asked = client.JoinRequest(("127.0.0.1", site.ports[1]), token, f"sha256:{'0' * 64}", "a")
     with pytest.raises(PinMismatch, match=site.entrance.pin):
@@ -100,7 +100,7 @@ async def test_another_pin_sends_no_token(site: Border) -> None:
     assert not any("enrol" in str(line["event"]) for line in site.logs)
 
 
-async def test_a_host_keeps_its_id_only_when_it_was_released(site: Border) -> None:
+async def test_a_host_keeps_its_id_only_if_it_was_released(site: Border) -> None:
     where = await site.join("a")
     old = (site.folder / "a" / credentials.IDENTITY).read_bytes()
     with pytest.raises(JoinFailed, match="host_enrolled"):
@@ -117,13 +117,15 @@ async def test_a_host_keeps_its_id_only_when_it_was_released(site: Border) -> No
     assert site.identities.get(where.host_id).state == "enrolled", "an old copy does no harm"  # type: ignore[union-attr]
 
 
-async def test_an_id_that_nobody_knows_is_not_taken_over(site: Border) -> None:
+async def test_an_unknown_previous_id_is_not_used(site: Border) -> None:
     (site.folder / "a").mkdir()
     (site.folder / "a" / "host_id").write_text("01900000-0000-7000-8000-00000000000a\n")
     assert (await site.join("a")).host_id != "01900000-0000-7000-8000-00000000000a"
 
 
-async def test_a_renewal_brings_the_next_generation_and_the_one_before_is_good_until_it_was_seen(site: Border) -> None:
+async def test_a_renewal_gives_the_next_generation_and_the_previous_one_is_valid_until_its_first_use(
+    site: Border,
+) -> None:
     where = await site.join("a")
     old = (site.folder / "a" / credentials.IDENTITY).read_bytes()
     assert await site.renew("a") == 2
@@ -139,7 +141,7 @@ async def test_a_renewal_brings_the_next_generation_and_the_one_before_is_good_u
 
 
 @pytest.mark.capability("X5")
-async def test_a_lost_answer_to_a_renewal_locks_nobody_out(site: Border) -> None:
+async def test_a_lost_answer_to_a_renewal_locks_no_host_out(site: Border) -> None:
     where = await site.join("a")
     old = (site.folder / "a" / credentials.IDENTITY).read_bytes()
     for _ in range(3):
@@ -164,7 +166,7 @@ async def test_renewals_are_refused_without_a_certificate(site: Border) -> None:
     await site.refused("certificate_unusable")
 
 
-async def test_a_request_that_is_too_large_or_no_message_is_refused(site: Border) -> None:
+async def test_a_request_that_is_too_large_or_malformed_is_refused(site: Border) -> None:
     blind = credentials.unverified_context()
     with pytest.raises(LinkRefused) as large:
         await call("127.0.0.1", site.ports[1], ENROL, b"x" * (LIMIT + 1), ssl=blind, within=5)
@@ -177,7 +179,7 @@ async def test_a_request_that_is_too_large_or_no_message_is_refused(site: Border
     await site.refused("malformed_message", "invalid_value")
 
 
-async def test_more_than_the_rate_is_refused_and_told(tmp_path: Path) -> None:
+async def test_requests_beyond_the_rate_are_refused_and_logged(tmp_path: Path) -> None:
     async with border(tmp_path, per_second=2) as site:
         token = await site.token(9)
         await site.join("a", token)

@@ -82,7 +82,7 @@ async def ended(stream: trio.SSLStream[trio.SocketStream]) -> bytes:
 
 
 @pytest.mark.parametrize("name", FLOODS)
-async def test_whoever_asks_too_much_is_cut_off_and_hosts_join_meanwhile(tmp_path: Path, name: str) -> None:
+async def test_a_client_that_exceeds_a_limit_is_cut_off_while_hosts_join(tmp_path: Path, name: str) -> None:
     data, reason = FLOODS[name]
     opening = {
         "a first frame that is no SETTINGS": PREFACE + frame(PING, 0, 0, bytes(8)),
@@ -130,14 +130,16 @@ async def test_a_connection_without_a_call_is_closed(
         (ConnectionLimits(header_timeout=0.3), BEGIN + frame(HEADERS, 0, 1, POST), "slow_headers"),
     ],
 )
-async def test_what_never_ends_is_cut_off(tmp_path: Path, limits: ConnectionLimits, said: bytes, reason: str) -> None:
+async def test_a_request_that_never_ends_is_cut_off(
+    tmp_path: Path, limits: ConnectionLimits, said: bytes, reason: str
+) -> None:
     async with border(tmp_path, port_limits=EnrolmentPortLimits(guard=limits)) as site, dialled(site) as stream:
         await stream.send_all(said)
         await ended(stream)
         await site.refused(reason)
 
 
-async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> None:
+async def test_an_idle_connection_is_closed_in_favour_of_a_new_one(tmp_path: Path) -> None:
     async with (
         border(tmp_path, port_limits=EnrolmentPortLimits(connections=3, per_address=2)) as site,
         dialled(site) as oldest,
@@ -150,7 +152,7 @@ async def test_a_connection_that_waits_makes_room_for_a_host(tmp_path: Path) -> 
         await site.refused("crowded_out")
 
 
-async def test_an_address_that_breaks_the_protocol_again_and_again_is_shut_out(tmp_path: Path) -> None:
+async def test_an_address_that_breaks_the_protocol_repeatedly_is_blocked(tmp_path: Path) -> None:
     limits = replace(EnrolmentPortLimits(), refusals_per_minute=2, abuse_weight=1)
     async with border(tmp_path, port_limits=limits) as site:
         for _ in range(2):

@@ -48,7 +48,7 @@ async def decide(site: Border, request: JoinRequest, *, approved: bool = True) -
         (("::1/128", "10.0.0.0/8"), False),
     ],
 )
-async def test_a_token_that_is_bound_to_networks_is_good_there_only(
+async def test_a_token_bound_to_networks_is_valid_only_there(
     site: Border, networks: tuple[str, ...], good: bool
 ) -> None:
     token = await site.token(networks=networks, env="prod")
@@ -63,7 +63,7 @@ async def test_a_token_that_is_bound_to_networks_is_good_there_only(
 
 
 @pytest.mark.capability("X5")
-async def test_a_join_waits_until_it_is_approved_and_takes_one_use(site: Border) -> None:
+async def test_a_join_waits_for_approval_and_uses_the_token_once(site: Border) -> None:
     token = await site.token(2, approve=True, env="prod")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(site.join, "a", token)
@@ -84,7 +84,7 @@ async def test_a_join_waits_until_it_is_approved_and_takes_one_use(site: Border)
     await site.refused()
 
 
-async def test_a_join_that_is_denied_ends_and_takes_no_use(site: Border) -> None:
+async def test_a_denied_join_ends_without_using_the_token(site: Border) -> None:
     token = await site.token(approve=True)
     with trio.fail_after(5):
         with pytest.RaisesGroup(pytest.RaisesExc(JoinFailed, match="join_denied")):
@@ -96,7 +96,7 @@ async def test_a_join_that_is_denied_ends_and_takes_no_use(site: Border) -> None
     assert not (site.folder / "a" / credentials.WAITING).exists()
 
 
-async def test_neither_a_restart_of_the_agent_nor_one_of_the_server_loses_a_join_that_waits(
+async def test_a_waiting_join_survives_restarts_of_agent_and_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "ASK_MAX", 0.01)
@@ -119,7 +119,7 @@ async def test_neither_a_restart_of_the_agent_nor_one_of_the_server_loses_a_join
             await site.join("b", token)
 
 
-async def test_only_so_many_joins_wait_and_those_out_of_date_make_room(site: Border) -> None:
+async def test_waiting_joins_are_limited_and_expired_ones_are_removed(site: Border) -> None:
     token = await site.token(9, ttl=86_400, approve=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(site.join, "a", token)
@@ -138,7 +138,7 @@ async def test_only_so_many_joins_wait_and_those_out_of_date_make_room(site: Bor
         nursery.cancel_scope.cancel()
 
 
-async def test_more_approvals_than_uses_let_in_as_many_as_the_token_says(site: Border) -> None:
+async def test_more_approvals_than_uses_admit_as_many_hosts_as_the_token_allows(site: Border) -> None:
     token = await site.token(1, approve=True)
     ended: list[str] = []
 
@@ -158,7 +158,7 @@ async def test_more_approvals_than_uses_let_in_as_many_as_the_token_says(site: B
     assert sorted(ended) == ["joined", "refused"] and len(site.identities) == 1
 
 
-async def test_a_key_of_a_waiting_join_that_is_damaged_is_an_error_with_a_remedy(site: Border) -> None:
+async def test_a_damaged_key_of_a_waiting_join_is_an_error_with_a_remedy(site: Border) -> None:
     (site.folder / "a").mkdir()
     (site.folder / "a" / credentials.WAITING).write_bytes(b"no key")
     with pytest.raises(StateUnusable, match=r"joining\.pem"):
@@ -166,7 +166,7 @@ async def test_a_key_of_a_waiting_join_that_is_damaged_is_an_error_with_a_remedy
 
 
 @pytest.mark.capability("X5")
-async def test_two_copies_that_are_connected_together_are_found_at_once(tmp_path: Path) -> None:
+async def test_two_connected_copies_of_one_host_are_detected_at_once(tmp_path: Path) -> None:
     """Same directory, same journal, same boot: each takes over from the other until there have been too many
     takeovers."""
     async with border(tmp_path, max_takeovers=3, takeover_window=60) as site:

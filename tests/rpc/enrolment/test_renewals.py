@@ -52,7 +52,7 @@ async def tls_refuses(site: Border, name: str, tls: ssl.SSLContext | None = None
 
 @pytest.mark.capability("X5")
 @pytest.mark.parametrize("ended_ms", [1_000, 8 * 3_600_000, 7 * DAY, WINDOW - 60_000])
-async def test_a_host_whose_certificate_has_ended_comes_back_by_renewing(tmp_path: Path, ended_ms: int) -> None:
+async def test_a_host_with_an_expired_certificate_renews_and_connects(tmp_path: Path, ended_ms: int) -> None:
     async with border(tmp_path) as site:
         where = await site.join("a")
         age(site, "a", where, ended_ms)
@@ -65,7 +65,9 @@ async def test_a_host_whose_certificate_has_ended_comes_back_by_renewing(tmp_pat
 
 
 @pytest.mark.parametrize(("window", "ended_ms"), [(WINDOW / 1000, WINDOW + 60_000), (0.0, 1_000), (3600.0, 3_700_000)])
-async def test_after_the_window_it_stays_out(tmp_path: Path, window: float, ended_ms: int) -> None:
+async def test_an_expired_certificate_cannot_be_renewed_after_the_window(
+    tmp_path: Path, window: float, ended_ms: int
+) -> None:
     async with border(tmp_path, renew_after_end=window) as site:
         where = await site.join("a")
         age(site, "a", where, ended_ms)
@@ -84,7 +86,7 @@ async def test_after_the_window_it_stays_out(tmp_path: Path, window: float, ende
         ({"serial": "1"}, "host_quarantined"),
     ],
 )
-async def test_an_ended_certificate_of_an_identity_that_is_out_stays_out(
+async def test_an_expired_certificate_of_a_revoked_identity_cannot_be_renewed(
     tmp_path: Path, change: dict[str, object], code: str
 ) -> None:
     async with border(tmp_path) as site:
@@ -99,7 +101,7 @@ async def test_an_ended_certificate_of_an_identity_that_is_out_stays_out(
             await site.renew("a")
 
 
-async def test_a_host_that_asks_without_pause_takes_nothing_from_the_others(tmp_path: Path) -> None:
+async def test_a_host_that_renews_without_pause_uses_only_its_own_budget(tmp_path: Path) -> None:
     async with border(tmp_path, per_second=10) as site:
         await site.join("greedy")
         codes = []
@@ -113,7 +115,7 @@ async def test_a_host_that_asks_without_pause_takes_nothing_from_the_others(tmp_
         assert await site.renew("another") == 2
 
 
-def test_a_budget_for_each_of_many_hosts_keeps_no_more_than_it_needs() -> None:
+def test_renewal_budgets_of_many_hosts_use_bounded_memory() -> None:
     rates = RatePerHost(3, 60.0)
     assert [rates.allows("a", 0.0) for _ in range(5)] == [True, True, True, False, False]
     assert rates.allows("b", 0.0) and not rates.allows("a", 59.0) and rates.allows("a", 61.0)
@@ -153,7 +155,7 @@ def _holding(key: ec.EllipticCurvePrivateKey) -> credentials.Key:
     return made
 
 
-def test_the_servers_certificate_is_measured_by_when_ours_was_made() -> None:
+def test_the_agent_checks_the_servers_certificate_against_the_issue_time_of_its_own() -> None:
     key, now = ec.generate_private_key(ec.SECP256R1()), 1_800_000_000_000
     root = ca.make_root(key, now, os.urandom(20))
     der = root.public_bytes(ca.serialization.Encoding.DER)
@@ -164,7 +166,7 @@ def test_the_servers_certificate_is_measured_by_when_ours_was_made() -> None:
             credentials.check_server(wrong, at)
 
 
-async def test_what_the_server_says_of_the_life_is_kept_with_the_receipt(tmp_path: Path) -> None:
+async def test_the_lifetime_named_by_the_server_is_stored_with_the_receipt(tmp_path: Path) -> None:
     async with border(tmp_path, lifetime=7_200.0) as site:
         await site.join("a")
         first = credentials.held_certificate(tmp_path / "a", credentials_boot(), 1 << 62)

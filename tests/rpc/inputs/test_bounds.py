@@ -26,7 +26,7 @@ def result(**change: object) -> Result:
 @pytest.mark.parametrize(
     ("signal", "kept"), [(0, None), (1, 1), (127, 127), (128, None), (2**31, None), (2**32 - 1, None)]
 )
-def test_a_signal_is_one_that_there_is(signal: int, kept: int | None) -> None:
+def test_only_existing_signals_are_accepted(signal: int, kept: int | None) -> None:
     assert result(signal=signal).signal == kept
 
 
@@ -34,7 +34,7 @@ def test_a_signal_is_one_that_there_is(signal: int, kept: int | None) -> None:
     ("ms", "kept"),
     [(-1, None), (0, None), (1, 1), (TIME_MAX_MS, TIME_MAX_MS), (TIME_MAX_MS + 1, None), (2**63 - 1, None)],
 )
-def test_a_moment_is_one_that_is_in_a_calendar(ms: int, kept: int | None) -> None:
+def test_only_times_within_the_calendar_are_accepted(ms: int, kept: int | None) -> None:
     found = result(started=ms, finished=ms, kill=("timeout", ms, ms, True))
     assert (found.agent_started_at, found.agent_finished_at) == (kept, kept)
     assert found.report["kill"] == {"reason": "timeout", "term_at_ms": kept, "kill_at_ms": kept, "tree_empty": True}
@@ -43,13 +43,13 @@ def test_a_moment_is_one_that_is_in_a_calendar(ms: int, kept: int | None) -> Non
 @pytest.mark.parametrize(
     ("given", "kept"), [(0, 0), (NUMBER_MAX, NUMBER_MAX), (NUMBER_MAX + 1, NUMBER_MAX), (2**64 - 1, NUMBER_MAX)]
 )
-def test_what_it_used_is_a_number_that_every_reader_can_hold(given: int, kept: int) -> None:
+def test_resource_usage_stays_within_64_bits(given: int, kept: int) -> None:
     assert {result(usage=(given, given, given)).report[name] for name in ("user_us", "system_us", "max_rss_kb")} == {
         kept
     }
 
 
-def test_durations_and_processes_end_at_the_end_of_their_range() -> None:
+def test_durations_and_process_counts_are_cut_to_their_range() -> None:
     assert (
         result(duration_us=2**64 - 1).execution_ms == DURATION_MAX_MS
         and result(duration_us=DURATION_MAX_MS * 1000).execution_ms == DURATION_MAX_MS
@@ -58,7 +58,7 @@ def test_durations_and_processes_end_at_the_end_of_their_range() -> None:
     assert result(left_running=2**32 - 1).report["left_running"] == PROCESSES_MAX
 
 
-def test_bits_that_nobody_knows_leave_nothing() -> None:
+def test_unknown_bits_are_dropped() -> None:
     known = set(decode.OBSERVED.values())
     assert {
         name for name in result(observed=2**32 - 1).report if name not in ("user_us", "system_us", "max_rss_kb")
@@ -68,7 +68,7 @@ def test_bits_that_nobody_knows_leave_nothing() -> None:
 @pytest.mark.parametrize(
     ("attempt", "good"), [(0, False), (1, True), (ATTEMPTS_MAX, True), (ATTEMPTS_MAX + 1, False), (2**32 - 1, False)]
 )
-def test_an_attempt_is_one_that_a_task_may_ask_for(attempt: int, good: bool) -> None:
+def test_only_attempts_that_a_task_can_request_are_accepted(attempt: int, good: bool) -> None:
     if good:
         assert result(attempt=attempt).attempt == attempt
     else:

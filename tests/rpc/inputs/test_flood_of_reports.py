@@ -20,7 +20,7 @@ SLOW = EngineLimits(unsolicited_rate=8_192, unsolicited_burst=8_192, unsolicited
 
 
 @pytest.mark.timeout(60)
-async def test_who_does_not_wait_for_acknowledgements_is_cut_off_and_leaves_nothing(opener: Opener) -> None:
+async def test_a_host_that_ignores_its_credits_is_cut_off_and_stores_nothing(opener: Opener) -> None:
     with trio.fail_after(50):
         async with served(store := await opener(), SLOW) as one, dialled(one.address) as said:
             await said.say(hello(HOST))
@@ -38,7 +38,7 @@ async def test_who_does_not_wait_for_acknowledgements_is_cut_off_and_leaves_noth
 
 
 @pytest.mark.timeout(60)
-async def test_who_waits_for_them_is_served_at_the_pace_that_is_allowed(opener: Opener) -> None:
+async def test_a_host_that_waits_for_acknowledgements_is_served_at_the_allowed_rate(opener: Opener) -> None:
     with trio.fail_after(50):
         async with served(await opener(), SLOW) as one, dialled(one.address) as said:
             await said.say(hello(HOST))

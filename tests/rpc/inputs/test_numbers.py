@@ -97,7 +97,7 @@ def with_number(base: bytes, member: str, numbers: tuple[int, ...], value: int) 
     return varint(member_number(member) << 3 | 2) + varint(len(body)) + body
 
 
-def test_no_numeric_field_is_left_out() -> None:
+def test_every_numeric_field_is_tested() -> None:
     assert len(ALL) >= 39
     named = {(member, *names) for member, names, _ in ALL}
     for one in (
@@ -186,7 +186,7 @@ async def honest(one: Served) -> None:
 @pytest.mark.capability("I15")
 @pytest.mark.parametrize("member", MEMBERS)
 @pytest.mark.timeout(300)
-async def test_no_number_of_one_host_reaches_another_one_or_the_next_start(opener: Opener, member: str) -> None:
+async def test_no_number_of_one_host_affects_another_host_or_the_next_start(opener: Opener, member: str) -> None:
     with trio.fail_after(280):
         async with served(await opener(), EngineLimits(in_flight_per_host=1_000)) as one:
             assert one.epoch == 1
@@ -205,7 +205,7 @@ async def test_no_number_of_one_host_reaches_another_one_or_the_next_start(opene
             await lie(again, "heartbeat", (1,), 1)  # and the liar may come as well
 
 
-async def test_an_epoch_that_one_host_claims_is_known_of_this_host_alone(opener: Opener) -> None:
+async def test_an_epoch_claimed_by_one_host_affects_only_this_host(opener: Opener) -> None:
     async with served(await opener()) as one, dialled(one.address) as said:
         await said.say(hello(LIAR))
         await said.until("welcome")
@@ -221,7 +221,7 @@ async def test_an_epoch_that_one_host_claims_is_known_of_this_host_alone(opener:
             )
 
 
-async def test_a_dispatch_number_is_believed_within_a_leap_and_numbers_go_on(opener: Opener) -> None:
+async def test_a_dispatch_number_is_accepted_within_a_bounded_distance(opener: Opener) -> None:
     async with served(await opener()) as one:
         for claim in (2**31, 2**52, 2**52 + 1, 2**63):
             async with dialled(one.address) as said:

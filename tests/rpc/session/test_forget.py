@@ -10,6 +10,6 @@ from server.rpc.session.encode import Encoder
 from server.rpc.settings import SessionTerms
 
 
-def test_an_agent_understands_up_to_which_number_all_is_over() -> None:
+def test_an_agent_decodes_the_number_up_to_which_executions_are_forgotten() -> None:
     data = Encoder(SessionTerms(1)).encode(Forget("h", 1, 300))
     assert event(decode(data), lambda spec: None) == Told(300)

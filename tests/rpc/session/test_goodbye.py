@@ -66,7 +66,7 @@ async def dial(edge: Edge) -> AsyncIterator[trio.SocketStream]:
         yield stream
 
 
-async def test_an_agent_hears_drain_then_the_end_of_its_call_then_goaway() -> None:
+async def test_a_draining_server_sends_an_agent_drain_then_trailers_then_goaway() -> None:
     hello = bytes(
         CommandMessage(hello=Hello(host_id=HOST, journal_id=JOURNAL, boot_id="b", slots=1, facts=Facts(hostname="h")))
     )
@@ -86,7 +86,7 @@ async def test_an_agent_hears_drain_then_the_end_of_its_call_then_goaway() -> No
         assert struct.unpack(">II", frames[-1][3]) == (5, NO_ERROR)
 
 
-async def test_others_hear_goaway_at_once() -> None:
+async def test_a_draining_server_sends_other_callers_goaway_at_once() -> None:
     async with Edge().serve() as edge, dial(edge) as stream:
         assert edge.port is not None
         await until(lambda: edge.port.streams._pending)  # type: ignore[union-attr]

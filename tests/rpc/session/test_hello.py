@@ -29,19 +29,19 @@ class Encoded:
 
 
 @pytest.mark.parametrize("entries", [MOST - 1, MOST])
-def test_so_many_results_may_be_named(entries: int) -> None:
+def test_a_hello_may_name_as_many_results_as_the_limit(entries: int) -> None:
     data = bytes(Encoded(entries))
     assert len(data) <= ConnectionLimits().hello_bytes
     assert len(hello.read_hello(data).entries) == entries
 
 
-def test_one_more_may_not() -> None:
+def test_a_hello_with_one_more_result_is_refused() -> None:
     with pytest.raises(MalformedMessage, match=r"hello\.entries: at most 20000"):
         hello.read_hello(bytes(Encoded(MOST + 1)))
 
 
 @pytest.mark.parametrize(("entries", "accepted"), [(MOST, True), (MOST + 1, False)])
-async def test_the_peer_is_told_which_field_it_is(entries: int, accepted: bool) -> None:
+async def test_the_refusal_names_the_field(entries: int, accepted: bool) -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.stream.send(Encoded(entries))  # type: ignore[arg-type]
         if accepted:

@@ -32,7 +32,7 @@ def hello(host: str = "a", label: int = 0) -> Hello:
     return Hello(host, "journal-1", "boot", 0, 0, 0, (), Facts(f"name{label}", "", "", "", "", {"n": str(label)}), 4, 1)
 
 
-def test_changes_of_one_host_are_written_a_bounded_number_of_times_a_minute() -> None:
+def test_changed_facts_of_one_host_are_written_a_bounded_number_of_times_a_minute() -> None:
     clock, queue, registry = Clock(), Queue(), Registry()
     memory = HostRecorder(registry, queue, clock)  # type: ignore[arg-type]
     for number in range(50):
@@ -50,7 +50,7 @@ def test_changes_of_one_host_are_written_a_bounded_number_of_times_a_minute() ->
     assert isinstance(last := queue.saves[-1], SaveHost) and last.host.agent_labels == {"n": "99"}
 
 
-def test_nothing_is_written_when_nothing_has_changed() -> None:
+def test_unchanged_facts_are_not_written() -> None:
     clock, queue = Clock(), Queue()
     memory = HostRecorder(Registry(), queue, clock)  # type: ignore[arg-type]
     for _ in range(5):

@@ -44,7 +44,7 @@ async def forget(store: AnyStore, *task_ids: str) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_what_is_lost_is_found_out_recorded_and_restored(opener: Opener) -> None:
+async def test_executions_lost_in_the_database_are_detected_recorded_and_restored(opener: Opener) -> None:
     with trio.fail_after(50):
         async with served(await opener()) as one, dialled(one.address) as said:
             await said.say(hello(HOST))
@@ -80,7 +80,7 @@ async def test_what_is_lost_is_found_out_recorded_and_restored(opener: Opener) -
 
 
 @pytest.mark.timeout(60)
-async def test_nothing_is_said_when_nothing_is_lost(opener: Opener) -> None:
+async def test_no_alarm_is_raised_if_nothing_is_lost(opener: Opener) -> None:
     with trio.fail_after(50):
         async with served(await opener()) as one, dialled(one.address) as said:
             await said.say(hello(HOST))

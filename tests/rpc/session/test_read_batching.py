@@ -20,7 +20,7 @@ def slices(
     return rests
 
 
-def test_small_slices_one_upon_the_other_are_soon_read_together_and_stay_so() -> None:
+def test_many_small_reads_in_a_row_are_batched() -> None:
     rests = slices(ReadBatcher(), 1_000, 0.0007)
     assert rests[:15] == [0.0] * 15 and set(rests[20:]) == {BATCH_DELAY}
 
@@ -39,17 +39,17 @@ def test_a_burst_is_read_at_once() -> None:
     assert not batcher.delay(100.5)
 
 
-def test_heartbeats_make_no_crowd() -> None:
+def test_heartbeats_alone_do_not_start_batching() -> None:
     assert set(slices(ReadBatcher(), 1_000, 0.001, rows=1, heartbeats=True)) == {0.0}
 
 
-def test_what_comes_after_a_pause_is_read_at_once() -> None:
+def test_a_message_after_a_pause_is_read_at_once() -> None:
     batcher = ReadBatcher()
     slices(batcher, 100, 0.0)
     assert batcher.delay(101.0) == 0.0
 
 
-def test_idle_is_when_only_heartbeats_came_for_a_while() -> None:
+def test_a_reader_is_idle_after_a_while_with_only_heartbeats() -> None:
     batcher = ReadBatcher()
     assert batcher.is_idle(100.0)
     batcher.record_read(1, False, 100.0)

@@ -45,7 +45,7 @@ async def _send_big(agent: Agent) -> None:
 @pytest.mark.parametrize(
     "metadata", [{}, {"authorization": "Bearer bad"}, {"authorization": "good"}, {"authorization": "Basic good"}]
 )
-async def test_a_wrong_token_gets_not_a_byte(metadata: dict[str, str]) -> None:
+async def test_a_wrong_token_is_refused_without_data(metadata: dict[str, str]) -> None:
     async with Edge().serve() as edge, edge.agent(metadata) as agent:
         with pytest.raises(LinkRefused) as caught:
             await agent.hear()
@@ -56,13 +56,13 @@ async def test_a_wrong_token_gets_not_a_byte(metadata: dict[str, str]) -> None:
         )
 
 
-async def test_silence_before_the_hello_is_cut_off() -> None:
+async def test_a_silent_call_is_cut_off_before_its_hello() -> None:
     async with Edge(hello_timeout=0.1).serve() as edge, edge.agent() as agent:
         error = await agent.end()
         assert isinstance(error, LinkRefused | LinkClosed) and edge.counts.open == 0
 
 
-async def test_a_connection_that_never_asks_for_anything_is_cut_off() -> None:
+async def test_a_connection_without_a_call_is_cut_off() -> None:
     async with Edge(hello_timeout=0.1).serve() as edge:
         stream = await trio.open_tcp_stream(*edge.address)
         async with stream:
@@ -71,7 +71,7 @@ async def test_a_connection_that_never_asks_for_anything_is_cut_off() -> None:
         assert edge.counts.reasons == ["no_hello"]
 
 
-async def test_peers_that_come_and_go_at_once_hurt_nobody() -> None:
+async def test_peers_that_connect_and_disconnect_at_once_affect_no_other() -> None:
     async with Edge().serve() as edge:
         for _ in range(20):
             client = socket.create_connection(edge.address)
@@ -139,7 +139,7 @@ async def test_the_first_message_must_be_a_hello() -> None:
         ),
     ],
 )
-async def test_nonsense_ends_that_one_session_with_a_reason(member: dict[str, object], words: str) -> None:
+async def test_an_invalid_message_ends_only_its_session_with_a_reason(member: dict[str, object], words: str) -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -150,7 +150,7 @@ async def test_nonsense_ends_that_one_session_with_a_reason(member: dict[str, ob
 
 
 @pytest.mark.capability("Q2")
-async def test_bytes_that_are_no_message_end_the_session() -> None:
+async def test_undecodable_bytes_end_the_session() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -170,7 +170,7 @@ async def test_a_message_beyond_the_limit_ends_the_session() -> None:
         await until(lambda: edge.counts.open == 0)
 
 
-async def test_a_refusal_and_a_text_that_would_spoil_a_terminal() -> None:
+async def test_control_characters_of_a_rejection_are_replaced() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()

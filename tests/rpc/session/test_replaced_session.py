@@ -8,7 +8,7 @@ from tests.rpc.peer import COMMAND, HOST, Edge
 from tests.rpc.session.test_session import start, status
 
 
-async def test_a_rejected_of_a_replaced_session_says_nothing_about_what_was_sent_again() -> None:
+async def test_a_rejected_from_a_replaced_session_does_not_reject_the_repeated_dispatch() -> None:
     """The first connection's Rejected is read after the second one's Hello: since then the dispatch is under way once
     more."""
     async with Edge().serve() as edge, edge.agent() as first:

@@ -14,29 +14,29 @@ def said(command: str, number: int) -> list[Report]:
     return [Accepted(f"h{place}", command, 1) for place in range(number)]
 
 
-def test_a_command_of_which_little_is_said_comes_first_and_alone() -> None:
+def test_a_command_with_few_reports_is_first_and_alone() -> None:
     much, little = said("big", 200), [Accepted("a", "one", 1), Started("a", "one", 1, 7, 7)]
     assert split_by_command([*much[:100], little[0], *much[100:], little[1]]) == [little, much]
 
 
 @pytest.mark.parametrize("number", [1, FEW, 200])
-def test_one_command_alone_stays_whole(number: int) -> None:
+def test_reports_of_a_single_command_stay_together(number: int) -> None:
     reports = said("big", number)
     assert split_by_command(reports) == [reports]
 
 
-def test_of_many_small_commands_only_some_are_taken_apart() -> None:
+def test_only_some_of_many_small_commands_are_split_off() -> None:
     reports = [report for number in range(3 * GROUPS) for report in said(f"c{number}", 2)]
     groups = split_by_command(reports)
     assert len(groups) == GROUPS + 1 and len(groups[-1]) == 2 * 2 * GROUPS
 
 
-def test_when_all_are_small_nothing_is_left_over() -> None:
+def test_if_all_commands_are_small_nothing_remains() -> None:
     assert [len(some) for some in split_by_command([*said("a", 2), *said("b", 1)])] == [1, 2]
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_nothing_is_lost_and_each_command_keeps_its_order(seed: int) -> None:
+def test_splitting_loses_no_report_and_keeps_the_order_of_each_command(seed: int) -> None:
     rng = random.Random(seed)
     reports = [
         Accepted(f"h{number}", f"c{rng.choice((0, 0, 0, rng.randrange(20)))}", 1)

@@ -21,14 +21,14 @@ def welcome(one: Session) -> Welcome:
     return Welcome(one.host_id, one.number)
 
 
-def test_a_session_welcomed_while_there_is_room_gets_all_at_once_and_nothing_later() -> None:
+def test_a_session_welcomed_by_an_idle_writer_gets_all_credits_at_once() -> None:
     queue = Queue()
     credits, one = ResultCredits(64, queue), session()  # type: ignore[arg-type]
     assert credits.for_message(one, welcome(one)) == 64
     assert credits.take_due() == (0, [])
 
 
-def test_while_the_writer_is_full_nothing_more_is_granted() -> None:
+def test_a_full_writer_grants_no_more_credits() -> None:
     queue = Queue()
     credits, one = ResultCredits(64, queue), session()  # type: ignore[arg-type]
     queue.full = True
@@ -40,7 +40,7 @@ def test_while_the_writer_is_full_nothing_more_is_granted() -> None:
     assert credits.take_due() == (0, []), "once"
 
 
-def test_an_act_that_is_no_welcome_owes_nothing() -> None:
+def test_acts_other_than_a_welcome_owe_no_credits() -> None:
     queue = Queue()
     credits, one = ResultCredits(64, queue), session()  # type: ignore[arg-type]
     queue.full = True
@@ -49,7 +49,7 @@ def test_an_act_that_is_no_welcome_owes_nothing() -> None:
     assert credits.take_due() == (0, [])
 
 
-def test_of_many_the_rest_is_granted_the_next_time() -> None:
+def test_outstanding_credits_of_many_sessions_are_granted_in_turns() -> None:
     queue = Queue()
     credits = ResultCredits(64, queue)  # type: ignore[arg-type]
     queue.full = True

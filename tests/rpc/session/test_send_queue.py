@@ -41,7 +41,7 @@ def sessions(unsent: SendQueue, number: int) -> list[Session]:
     ],
     ids=range(7),
 )
-async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: list[Any], quick: bool) -> None:
+async def test_a_session_is_preferred_while_a_command_of_few_hosts_waits(pushed: list[Any], quick: bool) -> None:
     unsent = SendQueue()
     (session,) = sessions(unsent, 1)
     for act in pushed:
@@ -53,7 +53,7 @@ async def test_a_session_is_quick_while_a_command_of_few_hosts_waits(pushed: lis
     assert session not in unsent and not unsent.added.is_set() and unsent.take() is None
 
 
-async def test_those_that_are_added_while_others_are_sent_are_not_forgotten() -> None:
+async def test_sessions_added_during_sending_are_served() -> None:
     unsent = SendQueue()
     first, second, third = sessions(unsent, 3)
     for session in (second, first):
@@ -78,7 +78,7 @@ class Turns:
 
 
 @pytest.mark.parametrize(("quick", "others"), [(1_000, 0), (0, 1_000), (500, 500)])
-async def test_however_many_wait_the_loop_gets_its_turns(
+async def test_sending_to_many_sessions_yields_to_the_loop(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, quick: int, others: int
 ) -> None:
     turns, unread = Turns(), Any

@@ -44,7 +44,7 @@ def flagged(edge: Edge) -> bool:
 
 
 @pytest.mark.capability("C4", "P1")
-async def test_a_command_goes_down_and_its_result_is_acknowledged() -> None:
+async def test_a_command_is_sent_and_its_result_is_acknowledged() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         kind, welcome = await agent.hear()
@@ -68,7 +68,7 @@ async def test_a_command_goes_down_and_its_result_is_acknowledged() -> None:
         assert edge.counts.seconds == [0.25]
 
 
-async def test_messages_that_came_with_the_hello_are_not_lost() -> None:
+async def test_messages_sent_together_with_the_hello_are_not_lost() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         for beat in range(1, 6):
@@ -119,7 +119,7 @@ async def test_heartbeats_go_both_ways_and_are_answered() -> None:
         assert edge.registry.presence(HOST).running == 3  # type: ignore[union-attr]
 
 
-async def test_welcome_is_the_first_word_however_long_its_commit_takes() -> None:
+async def test_welcome_is_the_first_message_however_long_its_commit_takes() -> None:
     async with Edge(heartbeat=0.05).serve() as edge, edge.agent() as agent:
         edge.queue.held = True
         await agent.hello()
@@ -132,7 +132,7 @@ async def test_welcome_is_the_first_word_however_long_its_commit_takes() -> None
 
 
 @pytest.mark.capability("K1")
-async def test_an_agent_that_says_nothing_is_cut_off_and_its_rows_flagged() -> None:
+async def test_a_silent_agent_is_disconnected_and_its_executions_are_flagged() -> None:
     async with Edge(heartbeat=0.1, silence=0.3).serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -142,7 +142,7 @@ async def test_an_agent_that_says_nothing_is_cut_off_and_its_rows_flagged() -> N
         await until(lambda: flagged(edge))
 
 
-async def test_an_agent_is_not_called_silent_while_nobody_listens_to_it() -> None:
+async def test_an_agent_is_not_silent_while_the_server_does_not_read() -> None:
     async with Edge(heartbeat=0.05, silence=0.2).serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -168,7 +168,7 @@ async def test_the_newest_session_wins() -> None:
 
 
 @pytest.mark.capability("M22")
-async def test_an_outbox_that_is_full_ends_the_session() -> None:
+async def test_a_full_send_queue_ends_the_session() -> None:
     async with Edge(messages=4).serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -183,7 +183,7 @@ async def test_an_outbox_that_is_full_ends_the_session() -> None:
         assert isinstance(error, LinkRefused) and error.code == 8
 
 
-async def test_a_connection_that_is_cut_flags_what_runs() -> None:
+async def test_a_broken_connection_flags_running_executions() -> None:
     async with Edge().serve() as edge:
         async with edge.agent() as agent:
             await agent.hello()
@@ -193,7 +193,7 @@ async def test_a_connection_that_is_cut_flags_what_runs() -> None:
         await until(lambda: flagged(edge) and edge.counts.open == 0)
 
 
-async def test_an_agent_that_ends_its_side_is_answered_in_order() -> None:
+async def test_an_agent_that_ends_its_call_gets_an_orderly_end() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -202,7 +202,7 @@ async def test_an_agent_that_ends_its_side_is_answered_in_order() -> None:
         await until(lambda: edge.counts.open == 0)
 
 
-async def test_a_drain_tells_when_to_come_back_and_flags_nothing() -> None:
+async def test_a_drain_names_the_reconnect_time_and_flags_nothing() -> None:
     async with Edge().serve() as edge:
         async with edge.agent() as agent:
             await agent.hello()
@@ -220,7 +220,7 @@ async def test_a_drain_tells_when_to_come_back_and_flags_nothing() -> None:
 
 
 @pytest.mark.capability("M21", "K4")
-async def test_a_host_is_remembered_and_written_only_when_something_is_new() -> None:
+async def test_a_host_is_stored_and_written_only_on_changes() -> None:
     async with Edge().serve() as edge:
 
         async def visit(**more: object) -> int:
@@ -244,7 +244,7 @@ async def test_a_host_is_remembered_and_written_only_when_something_is_new() -> 
 
 
 @pytest.mark.capability("I15")
-async def test_a_full_writer_holds_reading_back() -> None:
+async def test_a_full_writer_pauses_reading() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await agent.hello()
         await agent.hear()
@@ -263,7 +263,7 @@ async def test_a_full_writer_holds_reading_back() -> None:
         await until(lambda: status(edge) is None)
 
 
-async def test_who_is_welcomed_while_the_writer_is_full_gets_its_credits_when_there_is_room() -> None:
+async def test_a_session_welcomed_by_a_full_writer_gets_its_credits_later() -> None:
     async with Edge().serve() as edge, edge.agent() as agent, edge.agent() as later:
         edge.queue.held = True
         await agent.hello()
@@ -284,7 +284,7 @@ async def test_who_is_welcomed_while_the_writer_is_full_gets_its_credits_when_th
         assert (await later.hear())[0] == "command_content", "no further grant came"
 
 
-async def test_heartbeats_of_idle_agents_are_read_together_and_what_follows_a_command_at_once() -> None:
+async def test_heartbeats_of_idle_agents_are_batched_and_reports_after_a_command_are_not() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         assert edge.port is not None
         port = edge.port.streams

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from server.rpc.session.timer_wheel import TimerWheel
 
 
-def test_keys_come_out_in_the_first_tick_after_their_time() -> None:
+def test_keys_expire_in_the_first_tick_after_their_time() -> None:
     wheel: TimerWheel[str] = TimerWheel(1.0, 100.0)
     wheel.set("late", 103.2)
     wheel.set("soon", 101.0)
@@ -22,7 +22,7 @@ def test_keys_come_out_in_the_first_tick_after_their_time() -> None:
 
 
 @given(st.lists(st.floats(0, 50)), st.lists(st.floats(0, 5), min_size=1))
-def test_nothing_comes_early_and_nothing_is_more_than_a_tick_late(times: list[float], leaps: list[float]) -> None:
+def test_no_key_expires_early_or_more_than_a_tick_late(times: list[float], leaps: list[float]) -> None:
     wheel: TimerWheel[int] = TimerWheel(0.5, 0.0)
     for number, when in enumerate(times):
         wheel.set(number, when)

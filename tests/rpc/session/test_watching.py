@@ -34,7 +34,7 @@ def piece(offset: int, data: bytes, stream: Stream = Stream.STDOUT, order: int =
     return Output(COMMAND, 1, stream, offset, data, order, 5)
 
 
-async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_every_viewer() -> None:
+async def test_an_agent_gets_watch_and_credit_and_its_output_reaches_every_viewer() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await welcomed(agent)
         watching = edge.registry.watching
@@ -64,7 +64,7 @@ async def test_an_agent_is_told_who_looks_and_gets_credit_and_its_pieces_reach_e
         await hear(agent, "result_ack")
 
 
-async def test_a_new_session_is_asked_to_go_on_where_the_old_one_broke_off() -> None:
+async def test_a_new_session_continues_live_output_where_the_old_one_ended() -> None:
     async with Edge().serve() as edge:
         watching = edge.registry.watching
         viewer = watching.open(KEY, ViewerPosition({STDOUT: 10, STDERR: 20}))
@@ -85,7 +85,7 @@ async def test_a_new_session_is_asked_to_go_on_where_the_old_one_broke_off() -> 
         viewer.close()
 
 
-async def test_a_viewer_who_comes_late_has_the_agent_begin_anew_and_nobody_sees_anything_twice() -> None:
+async def test_a_late_viewer_restarts_the_stream_and_no_viewer_gets_bytes_twice() -> None:
     async with Edge().serve() as edge, edge.agent() as agent:
         await welcomed(agent)
         watching = edge.registry.watching
@@ -123,7 +123,7 @@ async def test_output_that_breaks_the_rules_ends_the_session(output: Output, wor
         assert isinstance(error, LinkRefused) and words in error.message
 
 
-async def test_the_end_of_an_execution_wakes_its_viewers_and_so_does_the_servers() -> None:
+async def test_the_end_of_an_execution_or_of_the_server_wakes_the_viewers() -> None:
     async with Edge().serve() as edge, edge.agent() as agent, trio.open_nursery() as nursery:
         await welcomed(agent)
         watching, shutdown = edge.registry.watching, trio.Event()
@@ -144,7 +144,7 @@ async def test_the_end_of_an_execution_wakes_its_viewers_and_so_does_the_servers
         nursery.cancel_scope.cancel()
 
 
-async def test_no_more_than_so_many_are_watched_at_once() -> None:
+async def test_the_number_of_watched_executions_is_limited() -> None:
     edge = Edge()
     watching = edge.registry.watching
     watching._limits = WatchLimits(executions=2)

@@ -60,7 +60,7 @@ def test_a_client_can_send_many_times_its_windows(impl: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("pad", [0, 255])
-def test_windows_are_given_back_at_half_and_padding_counts(impl: ModuleType, pad: int) -> None:
+def test_windows_are_reopened_at_half_and_padding_counts(impl: ModuleType, pad: int) -> None:
     with attached(impl, limits=MANY, window=WINDOW) as r:
         data = frame(DATA, 8, 1, bytes((pad,)) + grpc(b"\xfa\x01\xe2\x07" + bytes(994)) + bytes(pad))
         size = len(data) - 9
@@ -90,7 +90,7 @@ def test_the_smaller_window_is_exact(impl: ModuleType, over: int, refused: bool,
 
 
 @pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
-def test_what_was_consumed_and_not_given_back_is_missing_from_the_window(
+def test_consumed_bytes_without_an_update_are_missing_from_the_window(
     impl: ModuleType, over: int, refused: bool
 ) -> None:
     with attached(impl, limits=HUGE, window=WINDOW) as r:
@@ -101,7 +101,9 @@ def test_what_was_consumed_and_not_given_back_is_missing_from_the_window(
 
 
 @pytest.mark.parametrize(("over", "refused"), [(0, False), (1, True)])
-def test_other_streams_share_the_connections_window_with_the_lane(impl: ModuleType, over: int, refused: bool) -> None:
+def test_other_streams_share_the_connections_window_with_the_fast_path(
+    impl: ModuleType, over: int, refused: bool
+) -> None:
     with attached(impl, limits=HUGE, window=WINDOW) as r:
         r.h2.max_inbound_frame_size = r.h2.incoming_buffer.max_frame_size = 1 << 20
         r.give(frame(HEADERS, 4, 3, block()) + frame(DATA, 0, 1, bytes(30_000)))
@@ -120,7 +122,7 @@ def test_h2_keeps_its_own_view_and_both_agree_after_detaching(impl: ModuleType) 
         assert r.h2.inbound_flow_control_window == WINDOW - 5_000
 
 
-def test_a_large_hello_that_grpclib_has_read_does_not_stall_the_lane(impl: ModuleType) -> None:
+def test_a_large_hello_read_by_grpclib_does_not_stall_the_fast_path(impl: ModuleType) -> None:
     with rig(impl, limits=MANY, window=WINDOW) as r:
         peer = client(r)
         r.conn.detach()
@@ -160,7 +162,7 @@ def test_messages_arrive_whole_and_in_order_however_small_the_clients_window(imp
         assert r.h2.outbound_flow_control_window == peer.inbound_flow_control_window
 
 
-def test_nothing_is_sent_beyond_the_clients_window_and_the_rest_goes_when_it_opens(impl: ModuleType) -> None:
+def test_data_beyond_the_clients_window_is_sent_when_it_opens(impl: ModuleType) -> None:
     with rig(impl) as r:
         peer = client(r, INITIAL_WINDOW_SIZE=100)
         r.conn.send([b"x" * 200])
@@ -174,7 +176,7 @@ def test_nothing_is_sent_beyond_the_clients_window_and_the_rest_goes_when_it_ope
         assert r.conn.queued_bytes == 0
 
 
-def test_frames_are_no_longer_than_the_client_takes(impl: ModuleType) -> None:
+def test_frames_are_no_longer_than_the_client_allows(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.conn.send([bytes(40_000 - 5)])
         assert [len(payload) for *_, payload in frames(r.take())] == [16_384, 16_384, 7_232]
@@ -210,7 +212,7 @@ def test_a_smaller_initial_window_may_make_the_window_negative(impl: ModuleType)
         assert (DATA, 0, 1, grpc(b"later")) in frames(r.take())
 
 
-def test_what_grpclib_sends_on_the_same_connection_comes_out_of_the_same_window(impl: ModuleType) -> None:
+def test_grpclib_and_fast_path_send_from_the_same_window(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(HEADERS, 4, 3, block()))
         r.h2.send_headers(1, [(":status", "200")])
@@ -232,7 +234,7 @@ def test_a_window_that_grows_beyond_what_http2_allows_ends_the_connection(impl: 
         assert r.goaway() == (3, b"")
 
 
-def test_the_clients_events_are_those_of_an_ordinary_server(impl: ModuleType) -> None:
+def test_a_client_sees_the_events_of_an_ordinary_server(impl: ModuleType) -> None:
     with rig(impl, limits=MANY, window=WINDOW) as r:
         peer = client(r)
         peer.send_data(1, grpc(ACCEPTED))

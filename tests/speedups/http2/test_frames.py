@@ -48,7 +48,7 @@ def test_frames_cut_at_every_place_give_the_same_rows(impl: ModuleType) -> None:
             assert [kind for kind, *_ in frames(r.take())] == [PING]
 
 
-def test_a_connection_may_come_byte_by_byte(impl: ModuleType) -> None:
+def test_a_connection_is_read_byte_by_byte(impl: ModuleType) -> None:
     with rig(impl, limits=MANY) as r:
         for byte in opening():
             r.give(bytes((byte,)))
@@ -78,13 +78,13 @@ def test_messages_may_be_cut_anywhere_over_frames(impl: ModuleType) -> None:
             assert r.give(b"".join(frame(DATA, 0, 1, piece) for piece in pieces)) == ROWS
 
 
-def test_an_empty_message_says_nothing_and_the_next_one_is_found(impl: ModuleType) -> None:
+def test_an_empty_message_gives_no_row_and_the_next_one_is_found(impl: ModuleType) -> None:
     with attached(impl) as r:
         assert r.give(frame(DATA, 0, 1, grpc(b"") * 3 + grpc(ACCEPTED))) == ROWS[:1]
 
 
 @pytest.mark.parametrize("pad", [0, 1, 200, 255])
-def test_padding_is_no_part_of_a_message(impl: ModuleType, pad: int) -> None:
+def test_padding_is_not_part_of_a_message(impl: ModuleType, pad: int) -> None:
     with attached(impl) as r:
         assert r.give(frame(DATA, 8, 1, bytes((pad,)) + grpc(ACCEPTED) + bytes(pad))) == ROWS[:1]
 
@@ -135,7 +135,7 @@ def test_a_header_block_in_pieces_opens_its_stream(impl: ModuleType) -> None:
 @pytest.mark.parametrize(
     "junk", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01", PREFACE[:-1] + b"x"]
 )
-def test_whoever_does_not_speak_http2_is_cut_off_at_the_first_byte_that_shows_it(impl: ModuleType, junk: bytes) -> None:
+def test_a_client_that_is_not_http2_is_cut_off_at_its_first_wrong_byte(impl: ModuleType, junk: bytes) -> None:
     with rig(impl) as r:
         r.give(junk)
         assert r.gone == ["guard: no HTTP/2 preface"]
@@ -149,7 +149,7 @@ def test_the_first_frame_must_be_settings(impl: ModuleType) -> None:
         assert r.handler.streams == {}
 
 
-def test_messages_that_are_not_hot_come_whole(impl: ModuleType) -> None:
+def test_messages_without_a_fast_decoder_are_given_whole(impl: ModuleType) -> None:
     hello = bytes(CommandMessage(hello=Hello(host_id="h")))
     rejected = bytes(CommandMessage(rejected=Rejected("a", 1, "no", "slots")))
     newer = b"\xfa\x01\x02hi"  # member 31
@@ -167,7 +167,7 @@ def test_messages_that_are_not_hot_come_whole(impl: ModuleType) -> None:
         (b"\x00\x00\x40\x00\x01", "message too large: 4194305 bytes, the limit is 4194304"),
     ],
 )
-def test_what_is_malformed_ends_that_session_and_not_the_connection(
+def test_a_malformed_message_ends_its_session_and_not_the_connection(
     impl: ModuleType, message: bytes, reason: str
 ) -> None:
     with attached(impl) as r:
@@ -203,7 +203,7 @@ def test_settings_and_pings_are_answered_by_grpclib_while_attached(impl: ModuleT
         assert frames(r.take()) == [(SETTINGS, 1, 0, b""), (PING, 1, 0, b"abcdefgh")]
 
 
-def test_last_read_is_the_time_of_the_poll_that_read_something(impl: ModuleType) -> None:
+def test_last_read_is_the_time_of_the_last_poll_that_read_data(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.now = 200.0
         r.give(b"\x00")

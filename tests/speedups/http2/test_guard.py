@@ -83,7 +83,7 @@ def test_a_flood_is_refused_at_its_limit(impl: ModuleType, name: str, more: int)
 
 @both
 @pytest.mark.parametrize("name", [name for name in FLOODS if name != "flood of resets"])
-def test_time_gives_the_allowance_back(impl: ModuleType, name: str) -> None:
+def test_allowances_refill_with_time(impl: ModuleType, name: str) -> None:
     limits, make, used, wait = FLOODS[name]
     with attached(impl, limits=ConnectionLimits(**limits)) as r:
         r.give(b"".join(make(n) for n in range(10 - used)))
@@ -95,7 +95,7 @@ def test_time_gives_the_allowance_back(impl: ModuleType, name: str) -> None:
 
 
 @both
-def test_what_is_refused_was_not_given_to_grpclib(impl: ModuleType) -> None:
+def test_refused_bytes_are_not_given_to_grpclib(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(pings_per_minute=10)) as r:
         r.protocol.fed.clear()
         r.give(frame(PING, 0, 0, bytes(8)) * 1_000)
@@ -104,7 +104,7 @@ def test_what_is_refused_was_not_given_to_grpclib(impl: ModuleType) -> None:
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_resets_that_we_are_made_to_send_are_counted(impl: ModuleType, more: int) -> None:
+def test_resets_provoked_by_the_client_are_counted(impl: ModuleType, more: int) -> None:
     """MadeYouReset: each stream gets a window increment that overflows, which h2 answers with a reset of its own."""
     overflow = struct.pack(">I", (1 << 31) - 1)
     with attached(impl, limits=ConnectionLimits(resets_per_minute=10)) as r:
@@ -115,14 +115,14 @@ def test_resets_that_we_are_made_to_send_are_counted(impl: ModuleType, more: int
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_streams_at_once(impl: ModuleType, more: int) -> None:
+def test_concurrent_streams_are_limited(impl: ModuleType, more: int) -> None:
     with attached(impl, limits=ConnectionLimits(streams=4)) as r:
         r.give(b"".join(frame(HEADERS, 4, 2 * n + 3, block()) for n in range(3 + more)))
         assert ended(r) == ((PROTOCOL, "more than 4 streams at once") if more > 0 else None)
 
 
 @both
-def test_streams_one_after_the_other_are_no_streams_at_once(impl: ModuleType) -> None:
+def test_consecutive_streams_are_not_concurrent(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(streams=4)) as r:
         for n in range(15):
             r.give(frame(HEADERS, 4, 2 * n + 3, block()) + frame(RST, 0, 2 * n + 3, bytes(4)))
@@ -132,7 +132,7 @@ def test_streams_one_after_the_other_are_no_streams_at_once(impl: ModuleType) ->
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_continuations_of_a_header_block(impl: ModuleType, more: int) -> None:
+def test_continuations_of_a_header_block_are_limited(impl: ModuleType, more: int) -> None:
     data = block()
     with attached(impl, limits=ConnectionLimits(continuations=8)) as r:
         pieces = [frame(CONTINUATION, 0, 3, data[n : n + 1]) for n in range(1, 8 + more)]
@@ -144,7 +144,7 @@ def test_continuations_of_a_header_block(impl: ModuleType, more: int) -> None:
 @both
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_the_size_of_a_header_block(impl: ModuleType, more: int, split: bool) -> None:
+def test_the_size_of_a_header_block_is_limited(impl: ModuleType, more: int, split: bool) -> None:
     data = block() + block([("x-more", "more than the first call had")])
     limit = len(data) - more
     with attached(impl, limits=ConnectionLimits(header_block=limit)) as r:
@@ -155,7 +155,7 @@ def test_the_size_of_a_header_block(impl: ModuleType, more: int, split: bool) ->
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_the_size_of_a_header_list(impl: ModuleType, more: int) -> None:
+def test_the_size_of_a_header_list_is_limited(impl: ModuleType, more: int) -> None:
     """Names, values, and 32 bytes for each pair (RFC 9113 section 10.5.1)."""
     size = sum(len(name) + len(value) + 32 for name, value in HEADERS_OF_A_CALL)
     extra = [(f"x-{number}", "v" * 100) for number in range(5)]
@@ -192,7 +192,7 @@ def test_the_length_of_a_frame_is_judged_by_its_header(impl: ModuleType, kind: i
 @both
 @pytest.mark.parametrize(("length", "refused"), [(99, False), (100, False), (101, True), ((1 << 32) - 1, True)])
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(
+def test_a_message_length_beyond_the_limit_is_refused_at_its_prefix_on_any_stream(
     impl: ModuleType, length: int, refused: bool, cut: int
 ) -> None:
     with attached(impl, limits=ConnectionLimits(max_message=100)) as r:
@@ -203,7 +203,7 @@ def test_a_lying_length_is_refused_at_the_prefix_on_streams_of_grpclib_too(
 
 
 @both
-def test_lengths_are_followed_on_each_stream_by_itself_and_forgotten_at_its_end(impl: ModuleType) -> None:
+def test_message_lengths_are_tracked_per_stream_until_its_end(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(max_message=100)) as r:
         for n in range(40):
             stream = 2 * n + 3

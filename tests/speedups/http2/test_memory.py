@@ -54,7 +54,7 @@ def waiting(r: Rig) -> int:
 @both
 @pytest.mark.parametrize("attach", [True, False], ids=["lane", "grpclib"])
 @pytest.mark.parametrize(("over", "cut"), [(-1, 0), (0, 0), (1, 1)])
-def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(
+def test_the_total_limit_is_exact_and_the_oldest_connection_is_dropped(
     impl: ModuleType, attach: bool, over: int, cut: int
 ) -> None:
     with guests(impl, 2, attach=attach) as (first, second):
@@ -67,7 +67,7 @@ def test_the_limit_over_all_is_exact_and_the_one_that_waits_longest_makes_room(
 
 
 @both
-def test_who_holds_less_than_its_share_is_left_alone_however_long_it_waits(impl: ModuleType) -> None:
+def test_a_connection_below_its_share_is_never_dropped(impl: ModuleType) -> None:
     with guests(impl, 4) as rigs:
         for r in rigs[:3]:
             r.give(data_of(10))
@@ -79,7 +79,7 @@ def test_who_holds_less_than_its_share_is_left_alone_however_long_it_waits(impl:
 
 
 @both
-def test_a_hello_that_is_whole_is_held_no_more(impl: ModuleType) -> None:
+def test_a_complete_hello_is_no_longer_counted(impl: ModuleType) -> None:
     with guests(impl, 1) as (r,):
         hello = grpc(ACCEPTED * 50)
         r.give(frame(DATA, 0, 1, hello[:60]))
@@ -101,7 +101,7 @@ def test_the_messages_of_a_session_are_not_counted_but_its_other_calls_are(impl:
 
 @both
 @pytest.mark.parametrize("end", [frame(RST, 0, 1, bytes(4)), frame(DATA, 1, 1, b"")], ids=["reset", "ended"])
-def test_a_call_that_has_ended_holds_nothing(impl: ModuleType, end: bytes) -> None:
+def test_an_ended_call_counts_nothing(impl: ModuleType, end: bytes) -> None:
     with guests(impl, 1, attach=False) as (r,):
         r.give(data_of(50_000))
         assert waiting(r) == 50_000
@@ -110,7 +110,7 @@ def test_a_call_that_has_ended_holds_nothing(impl: ModuleType, end: bytes) -> No
 
 
 @both
-def test_a_call_that_is_attached_and_a_connection_that_is_gone_hold_nothing(impl: ModuleType) -> None:
+def test_an_attached_call_and_a_closed_connection_count_nothing(impl: ModuleType) -> None:
     with guests(impl, 2, attach=False) as (first, second):
         first.give(data_of(50_000))
         second.give(data_of(40_000))
@@ -122,7 +122,7 @@ def test_a_call_that_is_attached_and_a_connection_that_is_gone_hold_nothing(impl
 
 
 @both
-def test_a_frame_and_a_header_block_that_have_begun_count(impl: ModuleType) -> None:
+def test_partial_frames_and_header_blocks_are_counted(impl: ModuleType) -> None:
     with guests(impl, 1, attach=False) as (r,):
         r.give(data_of(1_000)[:-1])
         assert waiting(r) == 9 + 999
@@ -131,7 +131,7 @@ def test_a_frame_and_a_header_block_that_have_begun_count(impl: ModuleType) -> N
         assert waiting(r) == len(block())
 
 
-def test_room_is_made_by_the_oldest_that_is_big_enough() -> None:
+def test_the_oldest_connection_that_is_large_enough_is_dropped() -> None:
     held = PreSessionMemory(100)
     for conn, size in (("a", 10), ("b", 40), ("c", 50)):
         held.record(conn, size)

@@ -79,7 +79,7 @@ def test_a_slice_without_time_left_serves_one_connection_and_the_next_slices_the
     end(poller, rigs)
 
 
-def test_one_that_always_has_more_does_not_starve_the_others_when_slices_are_short(impl: ModuleType) -> None:
+def test_a_busy_connection_does_not_starve_others_in_short_slices(impl: ModuleType) -> None:
     poller, rigs = together(impl, 3)
     data = frame(PING, 0, 0, bytes(8)) * 3_000
     rigs[0].peer.send(data)
@@ -92,7 +92,7 @@ def test_one_that_always_has_more_does_not_starve_the_others_when_slices_are_sho
     end(poller, rigs)
 
 
-def test_a_slice_ends_in_time_although_one_connection_sends_what_is_expensive(
+def test_a_slice_ends_in_time_although_one_connection_is_expensive(
     impl: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each look at the clock finds it a millisecond on; so what comes between two looks is all that a slice can be late
@@ -141,7 +141,7 @@ def test_a_connection_is_added_once_and_discarded_without_a_row(impl: ModuleType
         assert r.turn() == [(7, 5, "a", 1)]
 
 
-def test_statistics_count_also_what_is_gone(impl: ModuleType) -> None:
+def test_statistics_include_closed_connections(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(DATA, 0, 1, grpc(ACCEPTED)) * 3)
         before = r.poller.statistics()
@@ -153,7 +153,7 @@ def test_statistics_count_also_what_is_gone(impl: ModuleType) -> None:
         assert after["bytes_in"] == before["bytes_in"]
 
 
-def test_closing_the_hub_tells_every_connection(impl: ModuleType) -> None:
+def test_closing_the_poller_ends_every_connection(impl: ModuleType) -> None:
     poller, rigs = together(impl, 3)
     poller.close()
     assert [r.gone for r in rigs] == [["aborted"]] * 3
@@ -172,7 +172,7 @@ def slow(r: Rig) -> None:
     r.h2.outbound_flow_control_window = r.h2.streams[1].outbound_flow_control_window = 1 << 30
 
 
-def test_what_a_slow_reader_does_not_take_waits_in_order(impl: ModuleType) -> None:
+def test_bytes_for_a_slow_reader_wait_in_order(impl: ModuleType) -> None:
     with attached(impl) as r:
         slow(r)
         messages = [bytes((number,)) * 5_000 for number in range(100)]
@@ -203,7 +203,7 @@ def test_the_limit_of_the_queue_is_exact(impl: ModuleType, more: int, kept: bool
         assert r.turn() == ([] if kept else [(7, -1, "write queue full")])
 
 
-def test_what_the_windows_hold_back_counts_as_queued(impl: ModuleType) -> None:
+def test_bytes_held_back_by_windows_count_as_queued(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(write_queue_bytes=100_000)) as r:
         r.conn.send([bytes(65_535 + 100_000 - 5)])
         assert not r.conn.closed
@@ -211,7 +211,7 @@ def test_what_the_windows_hold_back_counts_as_queued(impl: ModuleType) -> None:
         assert r.turn() == [(7, -1, "write queue full")]
 
 
-def test_closing_waits_until_everything_has_left(impl: ModuleType) -> None:
+def test_closing_waits_until_everything_is_sent(impl: ModuleType) -> None:
     with attached(impl) as r:
         slow(r)
         r.conn.send([bytes(300_000)])
@@ -228,7 +228,7 @@ def test_closing_waits_until_everything_has_left(impl: ModuleType) -> None:
         assert r.rows == [(7, -1, "closed")]
 
 
-def test_closing_does_not_wait_for_ever(impl: ModuleType) -> None:
+def test_closing_has_a_time_limit(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(linger=10.0)) as r:
         slow(r)
         r.conn.send([bytes(300_000)])
@@ -339,7 +339,7 @@ def test_messages_cross_tls_in_both_directions(impl: ModuleType) -> None:
         )
 
 
-def test_bytes_that_tls_has_decrypted_already_are_not_forgotten(impl: ModuleType) -> None:
+def test_bytes_already_decrypted_by_tls_are_read(impl: ModuleType) -> None:
     """One record holds more than a slice may read; epoll sees an empty socket and says nothing."""
     with rig(impl, pair=tls_pair()) as r:
         agent = Agent(r)
@@ -356,7 +356,7 @@ def test_bytes_that_tls_has_decrypted_already_are_not_forgotten(impl: ModuleType
         assert len(rows) == 300
 
 
-def test_records_that_are_no_tls_end_the_connection(impl: ModuleType) -> None:
+def test_bytes_that_are_not_tls_end_the_connection(impl: ModuleType) -> None:
     pair = tls_pair()
     with rig(impl, pair=pair) as r:
         agent = Agent(r)

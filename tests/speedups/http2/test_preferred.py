@@ -18,7 +18,7 @@ def waiting(rigs: list[Rig], messages: int = 1) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 20, 39])
-def test_a_preferred_connection_is_served_before_all_that_wait(impl: ModuleType, place: int) -> None:
+def test_a_preferred_connection_is_served_before_waiting_ones(impl: ModuleType, place: int) -> None:
     poller, rigs = together(impl, 40)
     waiting(rigs[:place] + rigs[place + 1 :])
     poller.poll(200.0, 8, budget_s=0.0)

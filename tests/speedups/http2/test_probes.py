@@ -31,7 +31,7 @@ def test_a_ping_may_follow_each_data_frame_that_was_sent(impl: ModuleType) -> No
 
 @both
 @pytest.mark.parametrize("more", [0, 1])
-def test_what_is_saved_for_later_is_bounded(impl: ModuleType, more: int) -> None:
+def test_the_saved_allowance_of_pings_is_bounded(impl: ModuleType, more: int) -> None:
     with attached(impl, limits=ConnectionLimits(probes_per_second=10_000, **FEW)) as r:
         for _ in range(3 * MAX_SAVED_PROBES):
             r.conn.send([b"x"])
@@ -55,7 +55,7 @@ def test_probes_have_a_rate_of_their_own(impl: ModuleType, more: int) -> None:
 
 @both
 @pytest.mark.parametrize(("size", "cost"), [(16_384, 0.1), (8_192, 0.55), (0, 1.0)])
-def test_data_of_a_session_costs_less_the_fuller_it_is(impl: ModuleType, size: int, cost: float) -> None:
+def test_fuller_data_frames_of_a_session_cost_less(impl: ModuleType, size: int, cost: float) -> None:
     allowed = int(200 / cost)
     with attached(impl, limits=ConnectionLimits(frames_per_second=200, empty_data_per_second=10_000)) as r:
         used = 10  # what the beginning of the connection has cost, at most

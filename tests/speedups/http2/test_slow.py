@@ -38,7 +38,7 @@ def pass_time(made: Rig, seconds: float) -> None:
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_streams_one_after_the_other_are_counted_by_the_minute(impl: ModuleType, more: int) -> None:
+def test_consecutive_streams_are_counted_per_minute(impl: ModuleType, more: int) -> None:
     with attached(impl, limits=ConnectionLimits(streams_per_minute=10, resets_per_minute=100)) as r:
         # the attached one was the first
         for n in range(9 + more):
@@ -49,7 +49,7 @@ def test_streams_one_after_the_other_are_counted_by_the_minute(impl: ModuleType,
 
 
 @both
-def test_a_stream_fits_again_when_a_part_of_the_minute_is_over(impl: ModuleType) -> None:
+def test_a_stream_is_allowed_again_after_part_of_the_minute(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(streams_per_minute=2, streams=10)) as r:
         r.give(frame(HEADERS, 4, 3, block()))
         r.now += 30.001
@@ -61,7 +61,7 @@ def test_a_stream_fits_again_when_a_part_of_the_minute_is_over(impl: ModuleType)
 
 @both
 @pytest.mark.parametrize("more", [-1, 0, 1])
-def test_the_bytes_before_a_hello_are_counted_over_all_streams(impl: ModuleType, more: int) -> None:
+def test_bytes_before_a_hello_are_counted_over_all_streams(impl: ModuleType, more: int) -> None:
     with rig(impl, limits=ConnectionLimits(hello_bytes=1_000)) as r:
         r.give(opening() + frame(DATA, 0, 1, grpc(b"x" * 495)))
         r.give(frame(HEADERS, 4, 3, block()) + frame(DATA, 0, 3, grpc(b"x" * (495 + more))))
@@ -77,7 +77,7 @@ def test_a_message_before_hello_is_refused_by_its_length_alone(impl: ModuleType,
 
 
 @both
-def test_an_attached_stream_is_not_held_to_the_limit_of_a_hello(impl: ModuleType) -> None:
+def test_an_attached_stream_may_exceed_the_limit_of_a_hello(impl: ModuleType) -> None:
     with attached(impl, limits=ConnectionLimits(hello_bytes=1_000)) as r:
         r.give(frame(DATA, 0, 1, grpc(b"\x7a" + b"\x7f" + b"x" * 127)) * 50)
         assert ended(r) is None and len(r.rows) == 50
@@ -97,7 +97,7 @@ def test_a_header_block_must_end_in_time(impl: ModuleType, after: float, cut: bo
 
 
 @both
-def test_a_header_block_that_has_ended_is_forgotten(impl: ModuleType) -> None:
+def test_a_complete_header_block_has_no_deadline(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(HEADERS, 0, 3, block()[:10]))
         r.give(frame(CONTINUATION, 4, 3, block()[10:]))
@@ -108,7 +108,9 @@ def test_a_header_block_that_has_ended_is_forgotten(impl: ModuleType) -> None:
 @both
 @pytest.mark.parametrize(("after", "cut"), [(29.9, False), (30.0, False), (30.1, True)])
 @pytest.mark.parametrize("kind", [DATA, HEADERS, PING, 0xFA])
-def test_a_frame_must_end_in_time_however_it_drips(impl: ModuleType, kind: int, after: float, cut: bool) -> None:
+def test_a_frame_must_end_in_time_even_if_it_arrives_slowly(
+    impl: ModuleType, kind: int, after: float, cut: bool
+) -> None:
     with attached(impl) as r:
         whole = frame(kind, 0, 1, bytes(100))
         r.give(whole[:9])
@@ -132,7 +134,7 @@ def test_each_frame_has_the_whole_time(impl: ModuleType) -> None:
 
 
 @both
-def test_a_connection_that_is_gone_is_looked_at_no_more(impl: ModuleType) -> None:
+def test_a_closed_connection_is_not_checked_any_more(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(DATA, 0, 1, bytes(100))[:20])
         r.peer.close()

@@ -37,7 +37,7 @@ BEAT = bytes(CommandMessage(heartbeat=Heartbeat(9, True, 1)))
 ROW, BEAT_ROW = (7, 5, "a", 1), (7, 12, 9, True, 1)
 
 
-def test_messages_that_grpclib_had_buffered_come_first(impl: ModuleType) -> None:
+def test_messages_buffered_by_grpclib_come_first(impl: ModuleType) -> None:
     messages = grpc(ACCEPTED) + grpc(BEAT)
     for cut in range(len(messages) + 1):
         with rig(impl) as r:
@@ -49,7 +49,7 @@ def test_messages_that_grpclib_had_buffered_come_first(impl: ModuleType) -> None
             ]
 
 
-def test_the_hub_wakes_for_rows_of_what_was_buffered(impl: ModuleType) -> None:
+def test_the_poller_wakes_for_rows_of_buffered_messages(impl: ModuleType) -> None:
     with rig(impl) as r:
         r.give(opening())
         assert not readable(r.poller.fileno())
@@ -57,7 +57,7 @@ def test_the_hub_wakes_for_rows_of_what_was_buffered(impl: ModuleType) -> None:
         assert readable(r.poller.fileno())
 
 
-def test_the_end_of_the_stream_is_a_row_after_its_last_message_and_grpclib_knows(impl: ModuleType) -> None:
+def test_the_end_of_the_stream_is_a_row_after_its_last_message_and_reaches_grpclib(impl: ModuleType) -> None:
     with attached(impl) as r:
         assert r.give(frame(DATA, 1, 1, grpc(ACCEPTED))) == [ROW, (7, -1, "ended")]
         assert r.handler.streams[1].buffer._eof
@@ -65,12 +65,12 @@ def test_the_end_of_the_stream_is_a_row_after_its_last_message_and_grpclib_knows
         assert not r.conn.closed
 
 
-def test_an_end_in_an_empty_frame_is_an_end(impl: ModuleType) -> None:
+def test_an_empty_frame_can_end_the_stream(impl: ModuleType) -> None:
     with attached(impl) as r:
         assert r.give(frame(DATA, 1, 1)) == [(7, -1, "ended")]
 
 
-def test_data_after_the_end_is_h2s_to_judge(impl: ModuleType) -> None:
+def test_data_after_the_end_is_given_to_h2(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(DATA, 1, 1, grpc(ACCEPTED)) + frame(DATA, 0, 1, grpc(ACCEPTED)))
         assert r.rows == [ROW, (7, -1, "ended")]
@@ -105,7 +105,7 @@ def test_a_stream_that_has_ended_before_it_is_attached_ends_at_once(impl: Module
         assert r.turn() == [ROW, (7, -1, "ended")]
 
 
-def test_a_stream_that_is_gone_cannot_be_attached(impl: ModuleType) -> None:
+def test_a_closed_stream_cannot_be_attached(impl: ModuleType) -> None:
     with rig(impl) as r:
         r.give(opening() + frame(RST, 0, 1, bytes(4)))
         for stream in (1, 3):
@@ -147,7 +147,7 @@ def test_other_calls_run_beside_it_through_grpclib(impl: ModuleType) -> None:
         assert r.rows == [ROW, BEAT_ROW]
 
 
-def test_after_detaching_grpclib_says_goodbye_with_trailers(impl: ModuleType) -> None:
+def test_after_detaching_grpclib_ends_the_call_with_trailers(impl: ModuleType) -> None:
     with rig(impl) as r:
         peer = client(r)
         peer.send_data(1, grpc(ACCEPTED))
@@ -171,7 +171,7 @@ def test_data_that_comes_after_detaching_goes_to_grpclib(impl: ModuleType) -> No
         assert not r.conn.closed
 
 
-def test_what_the_windows_held_back_is_dropped_when_detaching(impl: ModuleType) -> None:
+def test_bytes_held_back_by_windows_are_dropped_when_detaching(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.conn.send([bytes(100_000)])
         assert r.conn.queued_bytes > 0
@@ -202,7 +202,7 @@ def test_goaway_of_the_agent_ends_the_connection(impl: ModuleType) -> None:
         assert r.gone == ["goaway"]
 
 
-def test_an_error_that_h2_finds_is_told_to_the_agent(impl: ModuleType) -> None:
+def test_an_error_found_by_h2_is_sent_to_the_agent(impl: ModuleType) -> None:
     with attached(impl) as r:
         assert r.give(frame(PING, 0, 1, bytes(8)) + frame(DATA, 0, 1, grpc(ACCEPTED))) == [(7, -1, "protocol error")]
         assert r.goaway() == (1, b"")
@@ -220,7 +220,7 @@ def test_an_exception_in_grpclib_ends_that_connection_and_no_other(impl: ModuleT
 
 
 @pytest.mark.parametrize("stage", ["nothing", "preface", "stream", "attached"])
-def test_the_end_of_a_connection_is_told_once_wherever_it_was(impl: ModuleType, stage: str) -> None:
+def test_the_end_of_a_connection_is_reported_once(impl: ModuleType, stage: str) -> None:
     with rig(impl) as r:
         if stage == "preface":
             r.give(opening()[:40])

@@ -15,17 +15,17 @@ PLAIN = "py _speedups.http2.connection_py _speedups.http2.poller_py"
 COMPILED = "c _speedups.http2.connection_c _speedups.http2.poller_c"
 
 
-def test_the_environment_can_force_the_plain_one() -> None:
+def test_the_environment_can_force_the_plain_module() -> None:
     assert ask(ASK, CLARION_PURE="1") == PLAIN
 
 
 @pytest.mark.parametrize("value", ["", "0"])
-def test_any_other_value_leaves_the_choice_to_what_was_built(value: str) -> None:
+def test_any_other_value_selects_the_built_module(value: str) -> None:
     built = find_spec("_speedups.http2.connection_c") is not None
     assert ask(ASK, CLARION_PURE=value) == (COMPILED if built else PLAIN)
 
 
-def test_without_the_compiled_module_the_plain_one_runs() -> None:
+def test_without_the_compiled_module_the_plain_module_runs() -> None:
     assert ask(HIDE + ASK) == PLAIN
 
 
@@ -35,7 +35,7 @@ def test_without_the_compiled_module_the_plain_one_runs() -> None:
 @pytest.mark.skipif(
     find_spec("_speedups.http2.connection_c") is None, reason="nothing is compiled, so no part of it can be missing"
 )
-def test_a_compiled_lane_with_a_part_missing_is_an_error_and_not_a_mixture(missing: str) -> None:
+def test_a_compiled_fast_path_with_a_missing_part_is_an_error(missing: str) -> None:
     hide = f"import sys; sys.modules['_speedups.{missing}'] = None\n"
     reveal = "try:\n    import _speedups.http2\nexcept ImportError as error:\n    print('error', error.name)\n"
     assert ask(hide + reveal).startswith("error")

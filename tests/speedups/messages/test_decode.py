@@ -170,7 +170,9 @@ def ld(field: int, data: bytes) -> bytes:
 @both
 @settings(max_examples=120, deadline=None)
 @given(message=MESSAGES)
-def test_a_row_says_what_google_and_betterproto_say(impl: ModuleType, google: Any, message: m.CommandMessage) -> None:
+def test_a_row_equals_the_message_as_google_and_betterproto_decode_it(
+    impl: ModuleType, google: Any, message: m.CommandMessage
+) -> None:
     data = bytes(message)
     row = decode(impl, data)
     assert row == row_of_google(google.FromString(data), data)
@@ -222,7 +224,7 @@ PIECES = st.lists(st.tuples(st.sampled_from([2, 2, 5, 7, 8, 12, 16, 40]), BODIES
         PIECES, st.binary(max_size=60), st.tuples(MESSAGES.map(bytes), st.binary(max_size=6)).map(lambda p: p[0] + p[1])
     )
 )
-def test_whatever_the_bytes_google_agrees_or_the_lane_is_stricter(impl: ModuleType, google: Any, data: bytes) -> None:
+def test_for_any_bytes_google_agrees_or_the_fast_path_is_stricter(impl: ModuleType, google: Any, data: bytes) -> None:
     try:
         row = decode(impl, data)
     except ValueError:
@@ -310,7 +312,7 @@ def test_numbers_are_cut_to_their_type_as_protobuf_does(impl: ModuleType) -> Non
 
 
 @both
-def test_of_a_repeated_field_the_last_counts_and_repeated_messages_merge(impl: ModuleType) -> None:
+def test_the_last_value_of_a_repeated_scalar_counts_and_repeated_messages_merge(impl: ModuleType) -> None:
     first = ld(2, ld(1, b"a") + key(2, 0) + b"\x01" + ld(11, ld(1, b"head") + key(3, 0) + b"\x05"))
     second = ld(2, ld(1, b"b") + ld(11, ld(2, b"tail")) + ld(11, key(3, 0) + b"\x09"))
     row = decode(impl, first + second)
@@ -319,7 +321,7 @@ def test_of_a_repeated_field_the_last_counts_and_repeated_messages_merge(impl: M
 
 
 @both
-def test_of_the_oneof_the_last_member_counts(impl: ModuleType) -> None:
+def test_the_last_member_of_a_oneof_counts(impl: ModuleType) -> None:
     accepted, beat = ld(5, ld(1, b"a")), ld(12, key(1, 0) + b"\x05")
     assert decode(impl, accepted + beat) == (TAG, 12, 5, False, 0)
     assert decode(impl, beat + accepted) == (TAG, 5, "a", 0)
@@ -338,7 +340,7 @@ def test_unknown_fields_are_skipped_everywhere(impl: ModuleType) -> None:
 
 @both
 @pytest.mark.parametrize(("members", "allowed"), [(15, True), (16, True), (17, False)])
-def test_members_of_one_message_have_a_limit(impl: ModuleType, members: int, allowed: bool) -> None:
+def test_members_of_one_message_are_limited(impl: ModuleType, members: int, allowed: bool) -> None:
     data = ld(12, key(1, 0) + b"\x05") * members
     if allowed:
         assert decode(impl, data) == (TAG, 12, 5, False, 0)
@@ -349,7 +351,7 @@ def test_members_of_one_message_have_a_limit(impl: ModuleType, members: int, all
 
 @both
 @pytest.mark.parametrize(("fields", "allowed"), [(4_095, True), (4_096, True), (4_097, False)])
-def test_fields_of_one_message_have_a_limit(impl: ModuleType, fields: int, allowed: bool) -> None:
+def test_fields_of_one_message_are_limited(impl: ModuleType, fields: int, allowed: bool) -> None:
     data = ld(12, (key(1, 0) + b"\x05") * fields)
     if allowed:
         assert decode(impl, data) == (TAG, 12, 5, False, 0)

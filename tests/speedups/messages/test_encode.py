@@ -54,7 +54,7 @@ def test_acks_and_heartbeats_are_encoded_as_betterproto_does(
 
 @both
 @pytest.mark.parametrize("number", [-1, 1 << 64])
-def test_what_fits_no_field_is_not_encoded(impl: ModuleType, number: int) -> None:
+def test_values_that_fit_no_field_are_refused(impl: ModuleType, number: int) -> None:
     with pytest.raises((OverflowError, ValueError)):
         encoder(impl).encode_ack("a", number)
 

@@ -54,7 +54,7 @@ def twin(request: pytest.FixtureRequest) -> ModuleType:
 
 @settings(max_examples=150, deadline=None)
 @given(first=HELLOS, second=st.none() | HELLOS, unknown=st.sampled_from([b"", b"\xf8\x06\x01", b"\xfa\x06\x01x"]))
-def test_a_hello_is_read_as_others_read_it_also_when_it_comes_in_two_parts(
+def test_a_hello_is_decoded_as_google_does_also_in_two_parts(
     google: Any, first: m.Hello, second: m.Hello | None, unknown: bytes
 ) -> None:
     data = (
@@ -69,7 +69,7 @@ def test_a_hello_is_read_as_others_read_it_also_when_it_comes_in_two_parts(
 
 @settings(max_examples=300, deadline=None)
 @given(hello=HELLOS, cut=st.integers(0, 400), patch=BYTES)
-def test_a_spoiled_hello_is_refused_by_both_twins_or_read_by_both_as_google_reads_it(
+def test_a_damaged_hello_is_refused_by_both_twins_or_decoded_as_google_does(
     google: Any, hello: m.Hello, cut: int, patch: bytes
 ) -> None:
     data = bytes(m.CommandMessage(hello=hello))
@@ -98,12 +98,12 @@ def test_a_spoiled_hello_is_refused_by_both_twins_or_read_by_both_as_google_read
         (b"\x1a\x05\x0a", "truncated"),
     ],
 )
-def test_what_is_no_hello_is_refused_with_its_name(twin: ModuleType, data: bytes, words: str) -> None:
+def test_another_message_than_hello_is_refused_with_its_name(twin: ModuleType, data: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         twin.decode_hello(data)
 
 
-def test_a_hello_with_every_entry_that_is_allowed_is_read(twin: ModuleType) -> None:
+def test_a_hello_with_the_largest_number_of_entries_is_decoded(twin: ModuleType) -> None:
     entries = [
         m.Entry("0190b0c4-7e4e-7abc-9def-0123456789ab", 1, number, m.Stage.DONE, m.Outcome.FAILED)
         for number in range(20_000)

@@ -65,7 +65,7 @@ class Told:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(keys, max_size=6), events=st.lists(reports | st.just(Tick()), max_size=12), whole=st.booleans())
-def test_each_twin_finds_what_a_dict_of_everything_open_holds(
+def test_each_twin_finds_the_same_executions_as_a_dict(
     twin: ModuleType, rows: list[Any], events: list[Any], whole: bool
 ) -> None:
     peers = world(rows)
@@ -83,14 +83,14 @@ def test_each_twin_finds_what_a_dict_of_everything_open_holds(
     assert all(one is other for (_, one), (_, other) in zip(calls, expected, strict=True))
 
 
-def test_an_event_that_nobody_handles_is_an_error_and_ends_the_batch(twin: ModuleType) -> None:
+def test_an_event_without_a_handler_is_an_error_and_ends_the_batch(twin: ModuleType) -> None:
     told = Told(world([("a", "x", 1)]))
     with pytest.raises(KeyError):
         told.route(twin, [Tick(), object(), Tick()])
     assert len(told.calls) == 1
 
 
-def test_what_a_handler_raises_comes_through(twin: ModuleType) -> None:
+def test_an_exception_of_a_handler_is_raised(twin: ModuleType) -> None:
     def broken(world: object, event: object, execution: object) -> None:
         raise RuntimeError("broken")
 
@@ -98,12 +98,12 @@ def test_what_a_handler_raises_comes_through(twin: ModuleType) -> None:
         twin.route(None, {}, [Accepted("a", "x", 1)], {Accepted: broken}, {})
 
 
-def test_a_report_that_names_nothing_is_an_error_and_not_a_crash(twin: ModuleType) -> None:
+def test_a_report_without_an_execution_is_an_error_and_not_a_crash(twin: ModuleType) -> None:
     with pytest.raises(AttributeError):
         twin.route(None, {}, [Tick()], {Tick: lambda *_: None}, {})
 
 
-def test_nothing_is_kept_of_what_was_looked_up(twin: ModuleType) -> None:
+def test_no_reference_to_looked_up_executions_is_kept(twin: ModuleType) -> None:
     peers = world([("a", "x", 1)])
     execution, event = peers["a"].open["x"], Started("a", "x", 1, 1, 1)
     before = sys.getrefcount(execution), sys.getrefcount(event)

@@ -74,7 +74,7 @@ class Model:
 @pytest.mark.capability("C7")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=st.lists(steps, max_size=30))
-def test_each_twin_does_what_the_model_does(impl: ModuleType, program: list[tuple[object, ...]]) -> None:
+def test_each_twin_equals_the_model_on_random_programs(impl: ModuleType, program: list[tuple[object, ...]]) -> None:
     tally, model = impl.Tally(), Model()
     for name, *arguments in program:
         given_to_tally = arguments

@@ -13,7 +13,7 @@ ALL_PENDING = (5, 0, 0, 0, 0, 0, 0, 0, 0)
 PENDING, DISPATCHED, RUNNING, COMPLETED, LOST = 0, 1, 2, 3, 8
 
 
-def test_its_counters_are_the_statuses_of_an_execution() -> None:
+def test_a_tally_has_a_counter_for_each_status() -> None:
     assert len(ExecutionStatus) == tally_py.WIDTH
     assert [status for status in ExecutionStatus if not status.final] == list(range(tally_py.OPEN))
 
@@ -25,7 +25,7 @@ def test_a_batch_moves_executions_between_statuses_in_order(impl: ModuleType) ->
     assert tally.counts(0) == (4, 0, 0, 1, 0, 0, 0, 0, 0)
 
 
-def test_open_counts_what_has_not_ended(impl: ModuleType) -> None:
+def test_open_counts_executions_without_a_final_status(impl: ModuleType) -> None:
     tally = impl.Tally()
     tally.add(0, (1, 20, 300, 4000, 5000, 6000, 7000, 8000, 9000))
     assert tally.open(0) == 321
@@ -42,7 +42,7 @@ def test_totals_follow_adding_moving_and_dropping(impl: ModuleType) -> None:
     assert len(tally) == 1
 
 
-def test_changed_slots_come_once_in_the_order_of_their_first_change(impl: ModuleType) -> None:
+def test_changed_slots_are_listed_once_in_order_of_their_first_change(impl: ModuleType) -> None:
     tally = impl.Tally()
     for slot in range(4):
         tally.add(slot, ALL_PENDING)
@@ -52,7 +52,7 @@ def test_changed_slots_come_once_in_the_order_of_their_first_change(impl: Module
     assert tally.take_changed() == []
 
 
-def test_a_dropped_slot_is_not_changed_and_can_be_used_again(impl: ModuleType) -> None:
+def test_a_dropped_slot_is_not_listed_and_can_be_used_again(impl: ModuleType) -> None:
     tally = impl.Tally()
     tally.add(3, ALL_PENDING)
     tally.apply([3], [PENDING], [RUNNING])
@@ -62,7 +62,7 @@ def test_a_dropped_slot_is_not_changed_and_can_be_used_again(impl: ModuleType) -
     assert tally.counts(3) == (0, 0, 0, 9, 0, 0, 0, 0, 0)
 
 
-def test_room_grows_and_keeps_what_is_there(impl: ModuleType) -> None:
+def test_growing_keeps_all_counters(impl: ModuleType) -> None:
     tally = impl.Tally()
     tally.add(1, (7, 6, 5, 4, 3, 2, 1, 0, 9))
     tally.add(5000, ALL_PENDING)
@@ -112,7 +112,7 @@ def test_a_batch_with_one_bad_entry_changes_nothing(
     assert tally.take_changed() == []
 
 
-def test_an_entry_that_is_no_number_changes_nothing(impl: ModuleType) -> None:
+def test_an_entry_that_is_not_a_number_changes_nothing(impl: ModuleType) -> None:
     tally = impl.Tally()
     tally.add(0, ALL_PENDING)
     with pytest.raises(TypeError):
@@ -135,7 +135,7 @@ def test_a_slot_outside_the_limits_is_refused(impl: ModuleType, slot: int) -> No
     assert len(tally) == 0
 
 
-def test_the_last_slot_within_the_limits_is_taken(impl: ModuleType) -> None:
+def test_the_last_slot_within_the_limits_is_accepted(impl: ModuleType) -> None:
     tally = impl.Tally()
     tally.add(tally_py.MAX_SLOTS - 1, ALL_PENDING)
     assert tally.counts(tally_py.MAX_SLOTS - 1) == ALL_PENDING

@@ -89,17 +89,17 @@ MUTANTS = (
     Mutant(
         "an epoch that no server can have is not believed", "server/rpc/session/hello.py",
         "if value.max_epoch > EPOCH_MAX:", "if False:",
-        ("tests/rpc/inputs/test_numbers.py::test_an_epoch_that_one_host_claims_is_known_of_this_host_alone[sqlite]",),
+        ("tests/rpc/inputs/test_numbers.py::test_an_epoch_claimed_by_one_host_affects_only_this_host[sqlite]",),
     ),
     Mutant(
         "an epoch that a host has claimed before is no news at the next start", "server/core/rollback.py",
         "event.max_epoch > max(state.epoch, host.epoch_seen)", "event.max_epoch > state.epoch",
-        ("tests/rpc/inputs/test_numbers.py::test_an_epoch_that_one_host_claims_is_known_of_this_host_alone[sqlite]",),
+        ("tests/rpc/inputs/test_numbers.py::test_an_epoch_claimed_by_one_host_affects_only_this_host[sqlite]",),
     ),
     Mutant(
         "dispatch numbers are believed within a leap", "server/core/rollback.py",
         "min(event.max_seq, host.seq_reserved + SEQ_LEAP, SEQ_MAX)", "event.max_seq",
-        ("tests/rpc/inputs/test_numbers.py::test_a_dispatch_number_is_believed_within_a_leap_and_numbers_go_on[sqlite]",),
+        ("tests/rpc/inputs/test_numbers.py::test_a_dispatch_number_is_accepted_within_a_bounded_distance[sqlite]",),
     ),
     Mutant(
         "a signal is one that there is", "server/rpc/session/decode.py",
