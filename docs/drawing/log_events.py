@@ -87,6 +87,9 @@ Lines with a failure of the program have its traceback in `exception`. Libraries
 
 
 def _page(room: str, meanings: dict[str, Meaning]) -> str:
+    missing = sorted(set(events(room)) - set(meanings))
+    if missing:
+        raise LookupError(f"explain these log events of {room} in docs/drawing/log_meanings.py: {', '.join(missing)}")
     rows = [
         (
             f"`{name}`",

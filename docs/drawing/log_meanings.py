@@ -36,6 +36,10 @@ SERVER = {
         "`clarion_alarms_total`.",
         "read `message`, and [operations](../guide/operations.md#when-a-part-of-the-database-is-lost)",
     ),
+    "boot_id_unreadable": Meaning(
+        "The server cannot read the boot id of its machine. After a crash the next one waits for the lease to expire.",
+        "follow `remedy`",
+    ),
     "ca_certificate_expiring": Meaning("A CA certificate expires in `days` days.", "follow `remedy`"),
     "certificate_newer_than_database": Meaning(
         "A host has a newer certificate than the database knows. The server accepts it and saves its number.",
@@ -108,6 +112,9 @@ SERVER = {
     "lease_taken_from_stopped_server": Meaning("The lease of an earlier server expired, and this server took it."),
     "loaded": Meaning("The server has read hosts and open tasks from the database."),
     "ready": Meaning("The server takes requests and connections."),
+    "reload_failed": Meaning("A reload found an error. No setting has changed.", "correct what `faults` names"),
+    "reload_postponed": Meaning("A reload was requested during the start. It follows when the start is complete."),
+    "reloaded": Meaning("The server uses the new values of `settings`."),
     "replaced_host_connected": Meaning(
         "A host whose name another host took over is connected again. Both have the name now.",
         "rename or remove one of them",
@@ -123,11 +130,15 @@ SERVER = {
         "A request was refused because the database is unavailable or the server is overloaded.",
         "see `database_unavailable`; repeat the request",
     ),
+    "restart_needed": Meaning("These settings have changed and need a restart.", "restart the server"),
     "server_certificate_renewal_failed": Meaning(
         "The server could not issue its own new certificate. It keeps the old one and tries again.", "follow `hint`"
     ),
     "server_certificate_renewed": Meaning("The server issued itself a new certificate."),
     "server_failed": Meaning("The server ends because of a fault in it.", "report it with its traceback"),
+    "service_manager_unreachable": Meaning(
+        "The socket of systemd did not take a message. systemd can miss the state of the server.", "see `error`"
+    ),
     "session_closed": Meaning("An agent disconnected, or its session was ended for the reason `why`."),
     "session_cut": Meaning(
         "The server ended a session because its certificate has expired.", "see why the agent could not renew it"
@@ -151,11 +162,19 @@ SERVER = {
         "check the disk of the database",
     ),
     "waiting_for_lease": Meaning("Another server holds the lease of the database. This server waits."),
+    "watchdog_not_reset": Meaning(
+        "The event loop was too late to reset the watchdog. systemd restarts the server if this continues.",
+        "find out what keeps the machine busy",
+    ),
 }
 
 AGENT = {
     "agent_started": Meaning("The agent has read its journal, which has `held` executions."),
     "agent_stopped": Meaning("The agent ends. `running` commands continue, and the next agent reports them."),
+    "boot_ids_differ": Meaning(
+        "The agent and its commands see different boot ids, because of a sandbox. The agent uses `used`.",
+        "remove the sandbox of `/proc` from the unit",
+    ),
     "certificate_renewal_failed": Meaning(
         "The certificate was not renewed. The agent tries again.",
         "if it repeats, follow `why` and `remedy`",
@@ -191,7 +210,14 @@ AGENT = {
     "plaintext_connection": Meaning(
         "The agent connects without TLS, because `insecure_loopback` is set.", "use it for tests only"
     ),
+    "process_handles_missing": Meaning(
+        "The kernel or a container forbids pidfd. The agent works, and checks its commands every 0.1 s.",
+        "follow `remedy`",
+    ),
     "reconnecting": Meaning("The agent connects again after `after_s` seconds."),
+    "reload_failed": Meaning("A reload found an error. Nothing has changed.", "follow `why` and `remedy`"),
+    "reloaded": Meaning("The agent uses the new values of `settings`."),
+    "restart_needed": Meaning("These settings have changed and need a restart.", "restart the agent"),
     "session_ended": Meaning("The connection to the server ended for the reason `why`."),
     "session_opened": Meaning("The agent is connected to the server."),
     "session_refused": Meaning("The server refused the agent.", "follow `why` and `remedy`"),

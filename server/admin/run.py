@@ -64,7 +64,7 @@ def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
     try:
         with locked(settings.data) as place:
             if not place:
-                logs.logger("server.admin.run").warning(
+                logs.logger(__name__).warning(
                     "boot_id_unreadable",
                     file=str(BOOT_ID),
                     consequence="after a crash the next server waits until the lease of this one expires",
