@@ -31,7 +31,7 @@ def test_what_every_transaction_costs_is_not_taken_for_rows() -> None:
         size.took(1, 0.05)
         size.took(1_000, 0.05 + 1_000 * 5e-5)
     size.passed(0.0)
-    assert size.rows(0.0) == pytest.approx(0.05 / 5e-5, rel=0.01)
+    assert size.rows(0.0) == pytest.approx(0.1 / 5e-5, rel=0.01)
 
 
 def test_it_follows_a_database_that_becomes_slower() -> None:
