@@ -39,7 +39,7 @@ class Commits(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the queue is above its high-water mark. The caller then accepts no new work from outside."""
+        """True if the queue is above its high-water mark. The caller then accepts no new work from outside."""
 
     async def wait_room(self) -> None:
         """Return when the queue is not `full`."""

@@ -109,7 +109,7 @@ def read_frames(conn: connections.Conn, data: bytes, position: int, end: int, de
 
 
 def _ends_stream(conn: connections.Conn, kind: int, flags: int) -> bool:
-    """Whether this frame of the attached stream, which is not DATA, is the peer's last."""
+    """True if this frame of the attached stream, which is not DATA, is the peer's last."""
     if kind == HEADERS:
         conn._trailers_end_stream = flags & END_STREAM
     return kind == RST_STREAM or (

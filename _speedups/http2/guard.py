@@ -98,7 +98,7 @@ class Guard:
     def admit(
         self, kind: int, flags: int, stream: int, data: bytes, start: int, stop: int, debt: int, now: float
     ) -> bool:
-        """Whether grpclib may see this frame, whose payload is data[start:stop]; False drops it.
+        """True if grpclib may see this frame, whose payload is data[start:stop]; False drops it.
 
         Args:
             debt: bytes that the attached stream has consumed and not yet returned to the connection's window.
@@ -131,7 +131,7 @@ class Guard:
         return True
 
     def _is_allowed_probe(self, now: float) -> bool:
-        """Whether this PING may measure the bandwidth, as gRPC libraries do.
+        """True if this PING may measure the bandwidth, as gRPC libraries do.
 
         They send one after DATA, and wait for its answer before the next. So one is allowed for each DATA frame that
         was sent, and MAX_SAVED_PROBES at once.
@@ -181,7 +181,10 @@ class Guard:
             raise Refusal(ENHANCE_YOUR_CALM, "flood of empty data")
 
     def track_unfinished(self, frames: int, within: bool, now: float) -> bool:
-        """Whether a header block has begun and not ended, or a frame if `within`. frames: whole frames so far."""
+        """Note the start of an unfinished frame. Return True if a frame (`within`) or a header block is unfinished.
+
+        frames: whole frames so far.
+        """
         if not within:
             self._frame_number = -1
         elif frames != self._frame_number:

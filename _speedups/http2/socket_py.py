@@ -119,7 +119,7 @@ class BufferedSocket:
             return b""
 
     def epoll_reports_all(self) -> bool:
-        """Whether epoll announces all input. TLS may hold bytes that are already decrypted."""
+        """True if epoll announces all input. TLS may hold bytes that are already decrypted."""
         return not self.secure or not self.sock.pending()  # type: ignore[attr-defined]
 
     def write(self, data: bytes) -> None:

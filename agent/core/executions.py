@@ -29,7 +29,7 @@ class IllegalStep(Exception):
 
 @dataclass(slots=True)
 class Execution:
-    """What the journal says of one execution."""
+    """One execution as the journal knows it."""
 
     key: Key
     stage: Stage

@@ -13,7 +13,7 @@ from agent.core.state import State
 
 
 class FollowUp(IntEnum):
-    """What the engine does once a record is durable."""
+    """The step of the engine after a record is durable."""
 
     NOTHING = 0
     START = 1

@@ -80,7 +80,7 @@ class Validity:
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """When a certificate was received on this machine's boot-time clock, and how long it was valid from then on."""
+    """The receipt of a certificate: its time on the boot-time clock of this machine, and its validity from then on."""
 
     generation: int
     boot_id: str

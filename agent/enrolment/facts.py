@@ -25,7 +25,7 @@ TEXT_CHARS = 255
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the agent reports about its machine.
+    """Facts about its machine that the agent reports.
 
     Attributes:
         ip: Local address of packets to the server; empty if there is no route.

@@ -41,7 +41,7 @@ class RecordError(ValueError):
 
 
 class Spec(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What to run: exactly one of `argv`, `command`, `script`. A limit of 0 means none.
+    """The command to run: exactly one of `argv`, `command`, `script`. A limit of 0 means none.
 
     Attributes:
         argv: Program and arguments, without a shell.

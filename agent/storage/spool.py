@@ -36,7 +36,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one execution runs.
+    """The command of one execution.
 
     Attributes:
         spec: The command and its options.

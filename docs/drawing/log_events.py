@@ -38,7 +38,7 @@ class LogCall:
 
 @dataclass
 class LogEvent:
-    """What is written about one event, over all its calls."""
+    """Levels and fields of one event, over all its calls."""
 
     levels: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Meaning(NamedTuple):
-    """What an event means, and what the operator can do. Without a remedy there is nothing to do."""
+    """Meaning of an event, and the remedy for the operator. Without a remedy there is nothing to do."""
 
     meaning: str
     remedy: str = ""

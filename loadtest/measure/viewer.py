@@ -35,7 +35,7 @@ READY = b"ready\n"
 
 @dataclass(frozen=True, slots=True)
 class ViewerRequest:
-    """What the viewers do. `seconds` is the time after which a viewer gives up."""
+    """The work of the viewers. `seconds` is the time after which a viewer gives up."""
 
     url: str
     token: str
@@ -47,7 +47,7 @@ class ViewerRequest:
 
 @dataclass(slots=True)
 class ViewerResult:
-    """What one viewer received.
+    """The events that one viewer received.
 
     Attributes:
         reads: Requests in addition to the stream.

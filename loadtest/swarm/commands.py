@@ -31,7 +31,7 @@ MAX_ANSWERS = 256
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a host does with a command.
+    """The behaviour of a host for one command.
 
     Attributes:
         kind: echo, sleep, exit, output, among or mixed.

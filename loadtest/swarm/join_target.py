@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class JoinTarget:
-    """Where and how simulated hosts join.
+    """The enrolment port and token with which simulated hosts join.
 
     Attributes:
         host: Address of the enrolment port.

@@ -17,7 +17,7 @@ def http2_stream(stream: Any) -> Any:
 
 
 def has_http2_stream(stream: Any) -> bool:
-    """Whether a client's call has been opened."""
+    """True if a client's call has been opened."""
     return hasattr(stream, "_stream")
 
 

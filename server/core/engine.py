@@ -92,7 +92,7 @@ class Engine:
 
     @property
     def has_more(self) -> bool:
-        """Whether another slice of a fan-out is due at once."""
+        """True if another slice of a fan-out is due at once."""
         return admission.has_more(self.state)
 
     def next_deadline(self) -> float | None:

@@ -28,7 +28,7 @@ class TaskStatus(IntEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the task has ended."""
+        """True if the task has ended."""
         return self >= TaskStatus.COMPLETED
 
 
@@ -52,7 +52,7 @@ class ExecutionStatus(IntEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the execution has ended."""
+        """True if the execution has ended."""
         return self >= ExecutionStatus.COMPLETED
 
 

@@ -26,7 +26,7 @@ class SaveQueue(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the queue is above its high-water mark."""
+        """True if the queue is above its high-water mark."""
 
 
 class SeenSaver:

@@ -86,7 +86,7 @@ class Viewer:
 
     @property
     def ended(self) -> bool:
-        """Whether the result has arrived. It is committed a moment later."""
+        """True if the result has arrived. It is committed a moment later."""
         return self._watched.ended
 
     async def wait(self, seconds: float) -> None:

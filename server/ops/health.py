@@ -54,7 +54,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether the server accepts work."""
+        """True if the server accepts work."""
         return self.phase is Phase.READY
 
     async def run(self) -> None:

@@ -286,7 +286,7 @@ class Store(Protocol):
         """The number of executions in each status. Adds up the tasks' counters; called at start."""
 
     async def known_key(self, idempotency_key: str) -> KnownKey | None:
-        """What an idempotency key was used for."""
+        """The first use of an idempotency key, if there was one."""
 
     async def open_tasks(self) -> list[OpenTask]:
         """Every task that is not final, oldest first; called at start."""
@@ -319,7 +319,7 @@ class Store(Protocol):
         """
 
     async def history(self, host_id: str, *, after: str | None, limit: int) -> list[Past]:
-        """What a host was told to run, newest command first; `after` is a command id."""
+        """Executions of a host, newest command first; `after` is a command id."""
 
     async def output_beginnings(self, output_ids: Sequence[bytes], size: int) -> dict[bytes, Beginning]:
         """The first `size` bytes of each output; ids that are not kept are left out. At most 1,000 ids at once."""
@@ -340,7 +340,7 @@ class Store(Protocol):
         """
 
     async def output(self, output_id: bytes) -> Output | None:
-        """What is kept of one stream."""
+        """The stored part of one stream."""
 
     async def output_summaries(self, output_ids: Sequence[bytes]) -> dict[bytes, OutputSummary]:
         """Sizes without the bytes; ids that are not kept are left out. At most 1,000 ids at once."""

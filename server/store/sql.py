@@ -26,7 +26,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What differs between the databases in a query.
+    """Differences between the databases in a query.
 
     Attributes:
         name: sqlite or mysql.

@@ -1,4 +1,4 @@
-"""What `clarion run` returns, for every way in which a task can end."""
+"""Exit codes of `clarion run` for every end of a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which task a word means."""
+"""Short ids and numbers of tasks on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `clarion run` prints at the end, in each form."""
+"""The final output of `clarion run`, in each form."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the CLI makes of the server's errors: sentences that say a thing once, with nothing hidden in them and no hint
-that does not help."""
+"""Errors of the server as the CLI prints them: plain sentences without repetition, control characters or useless
+hints."""
 
 from __future__ import annotations
 

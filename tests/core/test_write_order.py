@@ -1,4 +1,4 @@
-"""Which units of the writer may overtake others."""
+"""The order of the writer's units: small units may overtake large ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When hosts were last heard of is saved after a disconnect, regularly and at the end, in batches."""
+"""The last contact of hosts is saved after a disconnect, regularly and at the end, in batches."""
 
 from __future__ import annotations
 

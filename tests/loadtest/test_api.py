@@ -82,9 +82,7 @@ def api(server: Server) -> Iterator[Api]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_connection_that_the_server_closed_while_it_was_idle_is_not_used(
-    server: Server, api: Api, method: str
-) -> None:
+def test_a_connection_closed_by_the_server_while_idle_is_not_reused(server: Server, api: Api, method: str) -> None:
     """`closes`: the server closes the connection after its answer without notice, like an idle one."""
     server.answers["/run"] = [(200, {"n": 1}), (200, {"n": 2})]
     server.closes = True
@@ -101,14 +99,14 @@ def test_all_pages_are_read_in_order(server: Server, api: Api) -> None:
     assert {token for *_, token in server.asked} == {"Bearer secret"}
 
 
-def test_pages_that_lead_in_a_circle_are_not_followed_for_ever(server: Server, api: Api) -> None:
+def test_a_cycle_of_pages_ends(server: Server, api: Api) -> None:
     server.answers["/tasks/t/hosts?limit=500"] = [(200, {"items": [], "next": "b"})]
     server.answers["/tasks/t/hosts?limit=500&after=b"] = [(200, {"items": [], "next": "b"})]
     with pytest.raises(Refused, match="do not continue"):
         list(api.rows("t"))
 
 
-def test_a_get_is_tried_again_on_a_new_connection_and_a_post_is_not(server: Server, api: Api) -> None:
+def test_a_get_is_repeated_on_a_new_connection_and_a_post_is_not(server: Server, api: Api) -> None:
     server.answers["/a"] = [None, (200, {"ok": True})]
     assert api.json("GET", "/a") == {"ok": True}
     server.answers["/b"] = [None, (200, {"ok": True})]
@@ -117,14 +115,14 @@ def test_a_get_is_tried_again_on_a_new_connection_and_a_post_is_not(server: Serv
     assert [verb for verb, *_ in server.asked] == ["GET", "GET", "POST"]
 
 
-def test_errors_are_told_with_status_and_body(server: Server, api: Api) -> None:
+def test_errors_contain_status_and_body(server: Server, api: Api) -> None:
     server.answers["/a"] = [(409, {"code": "conflict"})]
     with pytest.raises(Refused, match=r"409.*conflict") as caught:
         api.json("GET", "/a")
     assert caught.value.status == 409
 
 
-def test_a_task_is_followed_to_its_end_and_given_up_in_time(server: Server, api: Api) -> None:
+def test_a_task_is_followed_to_its_end_or_its_time_limit(server: Server, api: Api) -> None:
     def task(version: int, status: str) -> dict[str, Any]:
         return {"task_id": "t", "version": version, "status": status, "counts": {"running": 1, "completed": 0}}
 
@@ -136,12 +134,12 @@ def test_a_task_is_followed_to_its_end_and_given_up_in_time(server: Server, api:
     assert caught.value.task["version"] == 1
 
 
-def test_a_server_that_is_not_there_is_not_ready() -> None:
+def test_a_missing_server_is_not_ready() -> None:
     with Api("http://127.0.0.1:1", "secret") as api:
         assert not api.ready()
 
 
-def test_an_address_must_be_that_of_a_server() -> None:
+def test_an_invalid_address_is_refused() -> None:
     with pytest.raises(ValueError, match="--server"):
         Api("localhost:8440", "secret")
 
@@ -151,7 +149,7 @@ def error(code: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(
+def test_a_request_refused_for_capacity_is_repeated_after_retry_after(
     method: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -166,7 +164,7 @@ def test_what_the_server_has_no_room_for_is_sent_again_after_the_time_it_names(
     assert (pauses.refused, pauses.seconds) == (2, 4.0)
 
 
-def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(
+def test_repeats_of_a_refused_request_and_their_pauses_are_limited(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -189,7 +187,7 @@ def test_it_is_not_sent_again_for_ever_and_no_pause_is_longer_than_its_limit(
         ({"Retry-After": "1"}, (400, error("invalid_value"))),
     ],
 )
-def test_what_may_have_been_done_or_would_fail_again_is_sent_once(
+def test_a_request_that_may_have_worked_or_cannot_work_is_sent_once(
     headers: dict[str, str], answer: tuple[int, Any], server: Server
 ) -> None:
     server.headers = headers

@@ -28,7 +28,7 @@ def report(scale: float, pure: bool = False) -> dict[str, Any]:
 
 
 @pytest.mark.capability("Q9")
-def test_every_figure_is_told_of_both_with_its_ratio_and_rounds_by_their_median() -> None:
+def test_every_figure_is_shown_for_both_runs_with_its_ratio_and_rounds_as_medians() -> None:
     found = {
         one["what"]: (one["compiled"], one["pure"], one["pure_to_compiled"])
         for one in side_by_side(report(1), report(3))
@@ -40,14 +40,14 @@ def test_every_figure_is_told_of_both_with_its_ratio_and_rounds_by_their_median(
     assert found["reconnect, all"] == (None, None, None)
 
 
-def test_the_table_shows_what_was_not_measured_as_that() -> None:
+def test_figures_that_were_not_measured_are_marked() -> None:
     lines = table(side_by_side(report(1), report(3))).splitlines()
     assert lines[0].split() == ["compiled", "pure", "pure", "/", "compiled"]
     assert next(line for line in lines if "reconnect, all" in line).split()[-3:] == ["-", "-", "-"]
     assert next(line for line in lines if "one host, p50" in line).split()[-3:] == ["2", "6", "3"]
 
 
-def test_both_kinds_are_run_with_everything_else_the_same_and_the_worse_of_both_is_the_outcome(
+def test_both_kinds_run_with_equal_options_and_the_worse_exit_code_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Options] = []
@@ -90,7 +90,7 @@ def test_bad_results_weigh_more_than_an_unfinished_run(codes: tuple[int, int], c
 
 @pytest.mark.system
 @pytest.mark.parametrize("pure", [True, False])
-def test_a_server_that_is_to_be_pure_has_loaded_no_compiled_module_of_ours(tmp_path: Path, pure: bool) -> None:
+def test_a_pure_server_loads_no_compiled_module(tmp_path: Path, pure: bool) -> None:
     target = StartedTarget(tmp_path, Options(agents=1, pure=pure))
     try:
         target.start()

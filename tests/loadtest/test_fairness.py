@@ -18,7 +18,7 @@ from loadtest.scenarios.fairness import APART, FEWEST, LOADS, apart_of
 pytestmark = pytest.mark.system
 
 
-def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path) -> None:
+def test_fairness_prints_the_times_during_each_load_and_at_rest(tmp_path: Path) -> None:
     options = Options(
         agents=12, scenarios=("fairness",), fair_samples=3, seed=5, report=tmp_path / "report.json", limit=120.0
     )
@@ -34,7 +34,7 @@ def test_it_prints_the_times_beside_each_load_and_those_of_quiet(tmp_path: Path)
     assert figures["server_had_no_room"] == {"times": 0, "seconds_waited": 0.0}
 
 
-def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own_when_there_are_many() -> None:
+def test_fairness_is_part_of_the_default_run_with_its_own_process_for_many_hosts() -> None:
     assert "fairness" in SCENARIOS and set(SCENARIOS) | set(ON_REQUEST) == set(ALL)
     assert apart_of(Options(agents=FEWEST)) == APART and apart_of(Options(agents=FEWEST - 1)) == 0
     assert apart_of(Options(agents=10_000, scenarios=("echo",))) == 0
@@ -43,5 +43,5 @@ def test_it_is_part_of_the_default_run_and_its_hosts_have_a_process_of_their_own
 @pytest.mark.parametrize(
     ("agents", "limit", "split"), [(1_000, 20_000, [950, 50]), (3_000, 1_200, [984, 983, 983, 50])]
 )
-def test_agents_apart_come_last(agents: int, limit: int, split: list[int]) -> None:
+def test_agents_with_their_own_process_are_last(agents: int, limit: int, split: list[int]) -> None:
     assert files.split(agents, limit, None, 50) == split

@@ -104,7 +104,7 @@ def test_thirty_agents_through_all_scenarios(tmp_path: Path) -> None:
     assert more["scenarios"]["drain"]["reconnect_seconds"] > 0
 
 
-def test_a_run_whose_time_is_over_reports_what_is_known(tmp_path: Path) -> None:
+def test_a_run_that_exceeds_its_time_reports_the_known_figures(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = harness(
         "--agents",
@@ -128,7 +128,7 @@ def test_a_run_whose_time_is_over_reports_what_is_known(tmp_path: Path) -> None:
     assert figures["reconnect_seconds"] is None
 
 
-def test_a_mysql_store_is_used_as_it_is_told(tmp_path: Path, mariadb: MariaDB) -> None:
+def test_a_named_mysql_store_is_used(tmp_path: Path, mariadb: MariaDB) -> None:
     secret = tmp_path / "password"
     secret.write_text(PASSWORD + "\n")
     secret.chmod(0o600)
@@ -145,7 +145,7 @@ def test_a_mysql_store_is_used_as_it_is_told(tmp_path: Path, mariadb: MariaDB) -
     assert mariadb.sql(f"SELECT count(*) FROM {database}.command_host").strip() == "8"
 
 
-def test_a_mysql_store_that_nobody_names_is_a_mariadb_of_its_own(tmp_path: Path) -> None:
+def test_an_unnamed_mysql_store_starts_a_mariadb(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = harness("--agents", "8", "--rounds", "1", "--scenario", "echo", "--store", "mysql", "--report", str(report))
     assert done.returncode == GOOD, done.stdout + done.stderr
@@ -157,7 +157,7 @@ def test_a_mysql_store_that_nobody_names_is_a_mariadb_of_its_own(tmp_path: Path)
     assert not where.parent.exists()
 
 
-def test_wrong_use_is_told_in_one_line() -> None:
+def test_wrong_usage_is_explained_in_one_line() -> None:
     for arguments, word in [
         (["--server", "http://127.0.0.1:1"], "--token-file"),
         (["--agents", "0"], "--agents"),
@@ -175,7 +175,7 @@ def test_wrong_use_is_told_in_one_line() -> None:
     assert "no.such" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_running_server_is_used_and_its_other_hosts_are_left_alone(tmp_path: Path) -> None:
+def test_a_running_server_is_used_without_its_other_hosts(tmp_path: Path) -> None:
     with started(tmp_path, 3) as run, run.target.api() as api:
         other = api.json("POST", "/hosts", {"hostname": "not-simulated"})["host_id"]
         data = tmp_path / "data"
@@ -241,7 +241,7 @@ def result_of(run: Run, command: str) -> tuple[dict[str, Any], tuple[int, int, i
 
 
 @pytest.mark.capability("Q8")
-def test_hosts_that_lie_are_found_out(tmp_path: Path) -> None:
+def test_false_reports_of_hosts_are_detected(tmp_path: Path) -> None:
     with started(tmp_path, 10) as run:
         assert result_of(run, "echo {host}")[1] == (0, 0, 0)
         run.fleet.fault("wrong", [0, 1])
@@ -254,7 +254,7 @@ def test_hosts_that_lie_are_found_out(tmp_path: Path) -> None:
         assert not run.findings.clean
 
 
-def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
+def test_results_that_do_not_arrive_in_time_are_lost(tmp_path: Path) -> None:
     with started(tmp_path, 6) as run:
         run.fleet.fault("silent", [0, 1])
         with run.target.api() as api:
@@ -264,7 +264,7 @@ def test_results_that_do_not_come_in_time_are_lost(tmp_path: Path) -> None:
         assert "still running after 2 s" in run.unfinished[0]
 
 
-def test_results_that_the_run_has_no_time_to_wait_for_are_unfinished_and_not_lost(tmp_path: Path) -> None:
+def test_results_after_the_end_of_the_run_are_unfinished_and_not_lost(tmp_path: Path) -> None:
     with started(tmp_path, 6) as run, run.target.api() as api:
         task = api.json("POST", "/run", body("sleep 60", run.all_targets(api)))
         run.deadline = time.monotonic() + 1.0
@@ -284,7 +284,7 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
-def test_a_harness_that_is_told_to_end_takes_its_processes_with_it(tmp_path: Path) -> None:
+def test_a_stopped_harness_ends_its_processes(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -37,7 +37,7 @@ def test_agents_are_split_evenly_over_as_few_processes_as_the_limit_allows(
         assert found == split
 
 
-def test_too_few_files_are_told_with_the_number_that_would_do() -> None:
+def test_too_few_open_files_are_reported_with_the_needed_number() -> None:
     with pytest.raises(CannotRun, match="--processes 13"):
         files.split(10_000, 1_024, 2)
     with pytest.raises(CannotRun, match="ulimit -n"):
@@ -47,7 +47,7 @@ def test_too_few_files_are_told_with_the_number_that_would_do() -> None:
     files.check_server(19_800, 20_000)
 
 
-def test_the_limit_is_that_of_this_process() -> None:
+def test_the_limit_of_open_files_is_that_of_this_process() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert files.limit() == (1 << 20 if hard == resource.RLIM_INFINITY else hard)
 
@@ -60,7 +60,7 @@ def test_limits_of_the_server_are_raised_where_the_agents_need_it() -> None:
     )
 
 
-def test_every_agent_on_loopback_dials_from_an_address_of_its_own() -> None:
+def test_every_agent_on_loopback_connects_from_its_own_address() -> None:
     found = [ip_address(address_of(index, "127.0.0.1") or "") for index in range(0, 1_000_000, 7)]
     assert len(set(found)) == len(found)
     assert all(one.is_loopback for one in found) and ip_address("127.0.0.1") not in found
@@ -74,7 +74,7 @@ def test_a_server_with_tls_lets_agents_join_as_fast_as_they_can() -> None:
     assert not [one for one in tls if "insecure" in one or "per_address" in one]
 
 
-def test_what_the_user_sets_comes_last_and_wins() -> None:
+def test_settings_of_the_user_override_the_defaults() -> None:
     assert settings_of(Options(sets=("log.level=info",)))[-1] == "log.level=info"
 
 
@@ -92,7 +92,7 @@ def test_host_ids_are_uuids_of_version_7_that_depend_on_seed_and_number() -> Non
     assert host_id_of(1, 5) == host_id_of(1, 5)
 
 
-def test_nothing_here_imports_server_or_agent() -> None:
+def test_the_load_test_imports_neither_server_nor_agent() -> None:
     for path in Path(files.__file__).parent.rglob("*.py"):
         lines = [line.split() for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
         assert not {words[1].split(".")[0] for words in lines} & {"server", "agent"}, path

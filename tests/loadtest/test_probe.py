@@ -29,7 +29,7 @@ class Slow:
         return {}
 
 
-def test_requests_go_on_while_others_have_no_answer_and_their_time_counts_from_when_they_were_due() -> None:
+def test_probe_requests_start_on_time_and_are_measured_from_their_due_time() -> None:
     gate, arrived = threading.Event(), threading.Semaphore(0)
     probe = Probe(lambda: Slow(gate, arrived), every=0.01, users=4)  # type: ignore[arg-type, return-value]
     probe.start()
@@ -44,7 +44,7 @@ def test_requests_go_on_while_others_have_no_answer_and_their_time_counts_from_w
     assert min(probe.took_ms) >= 0
 
 
-def test_failures_are_kept() -> None:
+def test_failed_probe_requests_are_counted() -> None:
     failed = threading.Event()
 
     class Gone(Slow):

@@ -45,7 +45,7 @@ def test_ticks_cover_the_range_with_few_numbers(low: float, span: float) -> None
     assert found == sorted(found)
 
 
-def test_a_distribution_goes_from_nothing_to_all() -> None:
+def test_a_distribution_goes_from_zero_to_one() -> None:
     assert cdf([3.0, 1.0]) == [(1.0, 0.0), (1.0, 50.0), (3.0, 50.0), (3.0, 100.0)]
 
 
@@ -74,14 +74,14 @@ def test_thinning_keeps_the_last_point() -> None:
     assert thin(points[:10]) == points[:10]
 
 
-def test_a_report_is_written_whole_in_a_folder_that_is_made(tmp_path: Path) -> None:
+def test_a_report_is_written_completely_into_a_created_folder(tmp_path: Path) -> None:
     path = tmp_path / "new/report.json"
     write(path, to_json({"a": None}))
     assert path.read_text() == '{\n  "a": null\n}\n'
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_kernel_knows_this_process_and_no_process_that_is_none() -> None:
+def test_process_figures_exist_only_for_running_processes() -> None:
     assert (rss_kb(os.getpid()) or 0) > 1_000
     assert (cpu_seconds(os.getpid()) or 0) > 0
     assert (rss_kb(2**30), cpu_seconds(2**30)) == (None, None)
@@ -117,7 +117,7 @@ def test_a_table_has_two_columns() -> None:
     assert table([("a", "1"), ("long", "2")]) == "  a     1\n  long  2"
 
 
-def test_a_port_is_seen_to_be_listened_on_and_no_longer_after_it_was_closed() -> None:
+def test_a_listening_port_is_detected_until_it_closes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert listens(port)

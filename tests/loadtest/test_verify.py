@@ -72,7 +72,7 @@ ECHO = plan(["echo", "{host}"])
         ["sleep", "1"],
     ],
 )
-def test_honest_results_are_clean(words: list[str]) -> None:
+def test_correct_results_have_no_findings(words: list[str]) -> None:
     one = plan(words)
     found = check(honest(one), one)
     assert found == Findings(outputs=found.outputs)
@@ -96,7 +96,7 @@ def test_a_row_without_a_result_is_lost(status: str) -> None:
     assert lied(lambda rows: rows[0].update(status=status)) == (1, 0, 0)
 
 
-def test_hosts_that_were_not_waited_for_are_not_lost_but_what_is_there_is_checked() -> None:
+def test_hosts_outside_the_wait_are_not_lost_and_their_results_are_checked() -> None:
     rows = honest(ECHO)
     rows[0].update(status="running", exit_code=None, stdout=None)
     rows[1].update(exit_code=9)
@@ -126,7 +126,7 @@ def test_a_host_that_started_it_twice_is_doubled() -> None:
         lambda row: row["stdout"].update(truncated=True),
     ],
 )
-def test_a_row_that_says_something_else_is_wrong(change: Callable[[Row], None]) -> None:
+def test_a_row_with_another_result_is_wrong(change: Callable[[Row], None]) -> None:
     assert lied(lambda rows: change(rows[0])) == (0, 0, 1)
 
 
@@ -137,7 +137,7 @@ def test_two_hosts_whose_outputs_were_exchanged_are_wrong() -> None:
     assert lied(exchange) == (0, 0, 2)
 
 
-def test_a_host_that_does_not_belong_there_is_wrong() -> None:
+def test_a_host_outside_the_targets_is_wrong() -> None:
     assert lied(lambda rows: rows.append({**rows[0], "host_id": "id-9"})) == (0, 0, 1)
 
 
@@ -147,7 +147,7 @@ def test_bytes_that_read_differently_from_their_id_are_wrong() -> None:
     assert lied(lambda rows: None, big, fetch=lambda host_id, part: kept(big.stdout(host_id, "", "c"))[0]) == (0, 0, 5)
 
 
-def test_a_result_of_what_was_never_started_is_wrong() -> None:
+def test_a_result_without_a_start_is_wrong() -> None:
     assert lied(lambda rows: None, starts={"id-0": 0}) == (0, 0, 1)
 
 
@@ -155,7 +155,7 @@ def refuse(row: Row) -> None:
     row.update(status="dispatch_failed", exit_code=None, stdout=None, error={"code": "offline"})
 
 
-def test_a_host_may_only_be_refused_for_a_reason_that_is_foreseen_and_if_it_never_started() -> None:
+def test_a_host_is_refused_only_for_an_expected_reason_without_a_start() -> None:
     rows = honest(ECHO)
     refuse(rows[0])
     never, foreseen = {"id-0": 0}, frozenset({"offline"})

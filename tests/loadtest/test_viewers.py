@@ -21,7 +21,7 @@ from tests.loadtest.test_harness import harness
 
 @pytest.mark.capability("G2")
 @pytest.mark.system
-def test_every_viewer_is_told_of_the_end_and_of_all_answers_and_not_more_often_than_promised(tmp_path: Path) -> None:
+def test_every_viewer_gets_the_end_and_all_results_at_the_promised_rate(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     scenarios = [
         "--scenario",
@@ -68,7 +68,7 @@ def seen(**different: Any) -> ViewerResult:
     ],
     ids=lambda different: ",".join(different) or "nothing",
 )
-def test_a_viewer_who_saw_anything_else_than_the_end_is_found_out(different: dict[str, Any]) -> None:
+def test_a_viewer_that_misses_the_end_is_detected(different: dict[str, Any]) -> None:
     findings = Findings()
     judge(findings, 0, seen(**different), {"status": "completed", "version": 9}, groups=2, hosts=5)
     assert findings.wrong == (1 if different else 0), findings.examples
@@ -94,7 +94,7 @@ class Sampled:
         return outcome
 
 
-def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(
+def test_requests_to_an_overloaded_server_are_repeated_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run, turn = Sampled(monkeypatch, Refused(503, "overloaded"), [12.0]), Turn()
@@ -105,7 +105,7 @@ def test_a_server_that_has_too_much_to_write_is_asked_again_and_that_is_counted(
 @pytest.mark.parametrize(
     "error", [Refused(401, "who are you"), Unreachable("nobody there")], ids=["refused", "unreachable"]
 )
-def test_sampling_that_ends_early_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_sampling_that_ends_early_is_reported(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     run = Sampled(monkeypatch, error, [12.0])
     _sample(cast(Any, run), Turn(), 0.0, run.stop)
     assert run.unfinished == [f"commands on one host during viewing: {error}"]

@@ -1,4 +1,4 @@
-"""Everything is collected now and then, in a moment in which nothing runs if there is one."""
+"""Garbage is collected from time to time, in an idle moment if there is one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision at the gate, row by row (I11, I14)."""
+"""The decision about a certificate, row by row (I11, I14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong attempts by address and token, within bounds of memory."""
+"""Failed attempts by address and token, in bounded memory."""
 
 from __future__ import annotations
 

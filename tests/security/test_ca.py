@@ -1,4 +1,4 @@
-"""The CA: what it signs says what it should, and its files are made once and kept."""
+"""The CA: the contents of its certificates, and files that are created once and kept."""
 
 from __future__ import annotations
 

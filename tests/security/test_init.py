@@ -1,4 +1,4 @@
-"""The first start makes what is missing and touches nothing that is there."""
+"""Init creates missing files and changes no existing one."""
 
 from __future__ import annotations
 

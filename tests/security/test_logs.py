@@ -1,4 +1,4 @@
-"""The log is one JSON object per line, and no token is ever in it."""
+"""The log is one JSON object per line and never contains a token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which twin runs: the compiled one where it was built, the plain one on request or where it was not."""
+"""The choice of a twin: compiled if it was built, plain on request or otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests may ask of a store: all of base.Store, and any query."""
+"""The interface of a store for tests: all of base.Store, and any query."""
 
 from __future__ import annotations
 

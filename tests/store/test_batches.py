@@ -1,4 +1,4 @@
-"""How many rows a transaction may hold, by how long those before took."""
+"""The rows of a transaction follow from the duration of earlier ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server, real agents and real commands, as processes of their own in a folder of their own."""
+"""A real server, real agents and real commands, as processes in their own folder."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_a_block_without_a_test_says_why() -> None:
     assert {"README.md", "docs/tutorial/first-ten-minutes.md"} <= set(RUN)
 
 
-def test_a_page_that_shows_something_else_is_found() -> None:
+def test_a_wrong_console_block_is_detected() -> None:
     words = machine()
     assert comparable(["running: 0 of 1 host ended", "vm: completed, exit code 0"], words) == [
         "vm: completed, exit code 0"

@@ -161,7 +161,7 @@ class LaterOut(queue.Queue[Any]):
 
 
 @pytest.mark.capability("F22")
-def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[Any, Any]) -> None:
+def test_an_agent_of_a_later_version_works(make_rig: Any, later: tuple[Any, Any]) -> None:
     rig = make_rig(INSECURE, "liveness.heartbeat=0.2", "liveness.heartbeat_timeout=1")
     rig.start_server()
     agent = ForeignAgent(later, rig)
@@ -181,7 +181,7 @@ def test_an_agent_of_a_later_version_is_understood(make_rig: Any, later: tuple[A
     assert agent.error is None and agent.heard.count("welcome") == 1
 
 
-def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, Any]) -> None:
+def test_a_wrong_token_is_refused_with_a_gRPC_status(rig: Rig, pb: tuple[Any, Any]) -> None:
     messages, stubs = pb
     with grpc.insecure_channel(f"127.0.0.1:{rig.agent_port}") as channel:
         stub = stubs.CommandServiceStub(channel)
@@ -194,7 +194,7 @@ def test_a_wrong_token_is_refused_in_gRPCs_own_words(rig: Rig, pb: tuple[Any, An
 
 
 @pytest.mark.capability("Q2", "I15")
-def test_a_message_that_is_too_large_is_refused_before_it_is_read(rig: Rig, pb: tuple[Any, Any]) -> None:
+def test_a_message_beyond_the_limit_is_refused_before_it_is_read(rig: Rig, pb: tuple[Any, Any]) -> None:
     messages, stubs = pb
     token = (rig.data / "join.token").read_text().strip()
     with grpc.insecure_channel(f"127.0.0.1:{rig.agent_port}") as channel:

@@ -18,7 +18,7 @@ def connected(rig: Rig) -> int:
 
 
 @pytest.mark.capability("X4", "I11")
-def test_a_host_joins_runs_a_command_is_revoked_at_once_and_stays_out_over_a_restart(rig: Rig) -> None:
+def test_a_revoked_host_is_disconnected_and_refused_after_a_restart_too(rig: Rig) -> None:
     made = rig.clarion("join-token", "create", "--ttl", "10m", "--label", "env=prod")
     assert made.returncode == 0 and made.stdout.startswith("jt_") and "--ca-pin" in made.stderr
     pin, state = (rig.data / "ca.pin").read_text().strip(), rig.state("node1")
@@ -72,7 +72,7 @@ def test_a_host_joins_runs_a_command_is_revoked_at_once_and_stays_out_over_a_res
 
 
 @pytest.mark.capability("X5", "I14", "F18")
-def test_a_copied_state_directory_on_the_same_machine_gets_both_locked_out(make_rig: Callable[..., Rig]) -> None:
+def test_a_copied_state_directory_locks_both_agents_out(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.start_server()
     rig.start_agents("node1")

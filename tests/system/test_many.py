@@ -1,4 +1,4 @@
-"""Twenty agents, a hundred commands each, of every kind that has ever hung a tool like this one."""
+"""Twenty agents with a hundred commands each, of every kind that can hang such a tool."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ KINDS = {
 
 
 @pytest.mark.capability("Z9", "M5", "P5", "H6", "E2", "R3", "Q5", "Q7", "O1", "I17", "F20")
-def test_every_row_ends_right_and_nothing_is_left_behind(rig: Rig) -> None:
+def test_every_execution_ends_correctly_and_leaves_no_process(rig: Rig) -> None:
     names = [f"node{n:02}" for n in range(AGENTS)]
     rig.start_agents(*names)
     pids = {agent.pid for agent in rig.agents.values()}

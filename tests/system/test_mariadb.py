@@ -1,4 +1,4 @@
-"""The same path with MariaDB under it, and what happens when the database is not what the settings say."""
+"""The same path on MariaDB, and errors of its settings."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def start(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         (("store.database=nowhere",), PASSWORD, "nowhere"),
     ],
 )
-def test_a_login_that_cannot_work_is_one_clear_line(
+def test_a_wrong_login_is_explained_in_one_line(
     mariadb: MariaDB, tmp_path: Path, more: tuple[str, ...], password: str, words: str
 ) -> None:
     done = start(tmp_path, *settings(mariadb, tmp_path, *more, password=password))
@@ -108,14 +108,12 @@ def test_a_login_that_cannot_work_is_one_clear_line(
     assert password not in done.stderr
 
 
-def test_a_database_without_tls_is_refused_and_never_spoken_to_in_clear(
-    careless_mariadb: MariaDB, tmp_path: Path
-) -> None:
+def test_a_database_without_tls_is_refused_before_any_login(careless_mariadb: MariaDB, tmp_path: Path) -> None:
     done = start(tmp_path, *settings(careless_mariadb, tmp_path, "store.tls=require"))
     assert done.returncode in (69, 78) and "TLS" in done.stderr and "Traceback" not in done.stderr, done
 
 
-def test_a_database_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_database_is_explained_in_one_line(tmp_path: Path) -> None:
     done = start(
         tmp_path, "store.kind=mysql", "store.host=127.0.0.1", "store.port=1", "store.user=x", "store.database=x"
     )

@@ -56,7 +56,7 @@ def quiet(complaints: list[str]) -> bool:
 
 
 @pytest.mark.browser
-def test_every_page_tells_and_recovers_from_a_server_that_hangs_and_one_that_is_killed(
+def test_every_page_shows_and_survives_a_hanging_and_a_killed_server(
     make_rig: Callable[..., Rig],
 ) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")
@@ -146,7 +146,7 @@ def test_every_page_tells_and_recovers_from_a_server_that_hangs_and_one_that_is_
 
 
 @pytest.mark.browser
-def test_what_was_begun_when_the_server_hung_or_died_is_done_once_or_said_to_be_open(
+def test_an_action_during_a_failure_of_the_server_is_done_once_or_reported_as_open(
     make_rig: Callable[..., Rig],
 ) -> None:
     rig = make_rig(INSECURE, "http.event_beat=0.5")

@@ -1,4 +1,4 @@
-"""Who follows one host's output as a browser does: comes again with the last id, and accounts for every byte."""
+"""A viewer of one host's output that reconnects like a browser, with the last id, and accounts for every byte."""
 
 from __future__ import annotations
 

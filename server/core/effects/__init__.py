@@ -1,4 +1,4 @@
-"""What the engine asks for.
+"""Effects that the engine requests.
 
 Saves go to the writer, in order; all saves of one call form one transaction. The acts are carried out after that
 transaction and every earlier one have been committed, so that no peer learns of a change that a crash could undo.
@@ -93,7 +93,7 @@ __all__ = [
 
 @dataclass(slots=True, eq=False)
 class SendTime:
-    """When the messages of one call of the engine could be sent, its transaction being committed.
+    """The time at which the messages of one engine call could be sent, after the commit of its transaction.
 
     Attributes:
         at: monotonic seconds; None: not yet.
@@ -106,7 +106,7 @@ class SendTime:
 
 @dataclass(slots=True)
 class Effects:
-    """What one call of the engine asks for: one transaction, then the acts in order.
+    """The result of one engine call: one transaction, then the acts in order.
 
     The conductor sets `departure.at` before it carries out the acts: an unavailable database delays them, and no host
     is judged by the time of the decision.

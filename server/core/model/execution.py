@@ -77,7 +77,7 @@ class Execution(Struct, gc=False):
 
 
 class Output(Struct, frozen=True, gc=False):
-    """What is kept of one stream. Equal outputs of several hosts are stored once.
+    """The stored part of one stream. Equal outputs of several hosts are stored once.
 
     Attributes:
         output_id: 32 bytes, see `core.results.outputs.output_id_of`.
@@ -95,5 +95,5 @@ class Output(Struct, frozen=True, gc=False):
 
     @property
     def truncated(self) -> bool:
-        """Whether the middle of the stream was dropped."""
+        """True if the middle of the stream was dropped."""
         return self.total_bytes > len(self.head) + len(self.tail)

@@ -1,4 +1,4 @@
-"""What belongs to joining: tokens, requests and the identities of hosts."""
+"""Records of joining: tokens, requests and the identities of hosts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class HostIdentity:
-    """What is known of a host's certificates. Serial numbers are lower-case hex.
+    """The certificates of a host. Serial numbers are lower-case hex.
 
     Attributes:
         host_id: Id of the host.

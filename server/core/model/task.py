@@ -62,7 +62,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When an execution is tried again.
+    """Rules for trying an execution again.
 
     The n-th pause is backoff_ms * 2^(n-1), limited to backoff_max_ms, of which a random half is subtracted.
 
@@ -84,7 +84,7 @@ class Retry:
 
 @dataclass(slots=True)
 class Task:
-    """What an operator asked for.
+    """A request of an operator: one command on many hosts.
 
     Attributes:
         task_id: Id of the task.
@@ -154,5 +154,5 @@ class Task:
 
     @property
     def partial(self) -> bool:
-        """Whether some executions completed and some ended otherwise."""
+        """True if some executions completed and some ended otherwise."""
         return self.completed_hosts > 0 and self.failed_hosts > 0

@@ -43,7 +43,7 @@ class Glob:
 
     @property
     def _plain(self) -> bool:
-        """Whether the pattern needs no regular expression."""
+        """True if the pattern needs no regular expression."""
         pieces = self._pieces
         return (
             not self.exact

@@ -62,7 +62,7 @@ def refusal_label(reason: str) -> str | None:
 
 
 def is_severe(word: str) -> bool:
-    """Whether a refusal with this label counts `severe` times."""
+    """True if a refusal with this label counts `severe` times."""
     return word in SEVERE or word.startswith("flood_of_")
 
 
@@ -97,7 +97,7 @@ class AbuseTracker:
             self._reported.discard(self._tokens_of.popitem(last=False)[0])
 
     def is_blocked(self, address: str, now: float) -> bool:
-        """Whether the next connection of this address must be refused."""
+        """True if the next connection of this address must be refused."""
         if address not in self._tokens_of:
             return False
         tokens = self._tokens(address, now)
@@ -108,7 +108,7 @@ class AbuseTracker:
         return tokens < 1.0
 
     def is_first_block(self, address: str) -> bool:
-        """Whether the block is new and worth a log line. The address counts as reported from then on."""
+        """True if the block is new and worth a log line. The address counts as reported from then on."""
         known = address in self._reported
         self._reported.add(address)
         return not known

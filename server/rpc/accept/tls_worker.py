@@ -95,7 +95,7 @@ class HandshakeSlot:
         return 0.0 if peer_waiting_since is None else self.earlier_peer_delay + now - peer_waiting_since
 
     def is_peers_fault(self) -> bool:
-        """Whether the peer caused the failure.
+        """True if the peer caused the failure.
 
         False when the server was slow and the peer therefore gave up or ran out of time.
         """

@@ -108,7 +108,7 @@ class LazyGrpcConnection:
 
     @property
     def refused(self) -> bool:
-        """Whether the agent was refused above HTTP/2; the end of its connection then needs no log line."""
+        """True if the agent was refused above HTTP/2; the end of its connection then needs no log line."""
         return self.refusal is not None or (self._transport is not None and self._transport.refusal is not None)
 
     @property

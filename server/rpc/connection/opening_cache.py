@@ -34,7 +34,7 @@ ANSWER = [(":status", "200"), ("content-type", "application/grpc+proto")]
 
 
 class HandshakeTemplate:
-    """What h2 and grpclib make of the first bytes of a connection.
+    """The answers of h2 and grpclib to the first bytes of a connection.
 
     Attributes:
         data: the bytes.
@@ -205,7 +205,7 @@ class HandshakeTemplates:
 
 
 def is_agent_call(headers: Mapping[str, str]) -> bool:
-    """Whether these headers ask for a session. A call with a deadline is left to grpclib, which keeps deadlines."""
+    """True if these headers request a session. A call with a deadline is left to grpclib, which keeps deadlines."""
     return (
         headers.get(":path") == CONNECT
         and headers.get(":method") == "POST"
@@ -225,7 +225,7 @@ def count_settings(output: bytes) -> int:
 
 
 def frames_until_call(data: bytes) -> bool | None:
-    """Whether data, after the preface, is frames that end with the HEADERS of a call.
+    """True if data, after the preface, is frames that end with the HEADERS of a call.
 
     Returns:
         True, or None if more bytes are needed, or False if there is another kind of frame.

@@ -51,7 +51,7 @@ class AgentStream:
         self.last_sent = self._must_have_sent = self._stalled_since = 0.0
 
     def is_stalled(self, now: float, patience: float) -> bool:
-        """Whether bytes that were queued `patience` seconds ago are still not sent."""
+        """True if bytes that were queued `patience` seconds ago are still not sent."""
         queued = self.conn.queued_bytes
         if queued == 0:
             self._stalled_since = 0.0

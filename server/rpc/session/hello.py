@@ -17,7 +17,7 @@ MAX_SLOTS = 1_024
 
 
 class Facts(NamedTuple):
-    """What an agent claims about its machine."""
+    """Facts about its machine that an agent claims."""
 
     hostname: str
     ip: str

@@ -69,7 +69,7 @@ class HostRecorder:
         self._registry.put(fresh)
 
     def _may_save(self, host_id: str) -> bool:
-        """Whether this host has used less than its writes per minute.
+        """True if this host has used less than its writes per minute.
 
         Facts that are not written are kept in memory. After a restart of the server the host sends them again.
         """

@@ -48,7 +48,7 @@ class ReadBatcher:
         self._active_until = now + ACTIVE_FOR
 
     def is_idle(self, now: float) -> bool:
-        """Whether only heartbeats were received for a while."""
+        """True if only heartbeats were received for a while."""
         return now >= self._active_until
 
     def _recent_small_slices(self, now: float) -> float:

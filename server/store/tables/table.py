@@ -16,7 +16,7 @@ Key = Any
 
 
 class WriteRule(Enum):
-    """What a save does to a row that exists, and to one that does not. Every rule makes a replay harmless."""
+    """The effect of a save on a row that exists, and on one that does not. Every rule makes a replay harmless."""
 
     INSERT_ONCE = "insert_once"
     """Insert; a row that exists stays as it is."""

@@ -43,7 +43,13 @@ def shown(value: object) -> str:
 
 
 def remedy(place: str, expected: str, value: object) -> str:
-    """What to write instead. `place` is the dotted path of the field, `expected` is msgspec's name of its type."""
+    """Return the remedy for a value of a wrong type.
+
+    Args:
+        place: the dotted path of the field.
+        expected: msgspec's name of its type.
+        value: the value that was given.
+    """
     name = re.sub(r"\[\d+\]", "", place).rpartition(".")[2]
     wanted = {kind.strip() for kind in expected.split("|")}
     if name == "umask":

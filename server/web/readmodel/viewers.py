@@ -63,7 +63,7 @@ class _TaskFrame(_Frame):
 
 @dataclass(slots=True)
 class Watch:
-    """What one viewer watches and has received.
+    """The subjects of one viewer, and what it has received.
 
     Attributes:
         topics: The requested topics.

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 
 class RetryBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """When a host is retried. Without `idempotent`, a command that may have run is never run again."""
+    """Rules for retrying a host. Without `idempotent`, a command that may have run is never run again."""
 
     attempts: Annotated[int, Meta(description="Attempts per host, including the first; at most limits.attempts.")]
     codes: Annotated[

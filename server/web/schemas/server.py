@@ -37,7 +37,7 @@ class LiveView(Struct, kw_only=True):
 
 
 class ReadyView(Struct, kw_only=True):
-    """Whether the server accepts work."""
+    """True if the server accepts work."""
 
     status: str
 

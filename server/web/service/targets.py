@@ -141,7 +141,7 @@ def expression_error(error: ExpressionError, field: str, text: str) -> ClarionEr
 
 
 def _remedy(error: ExpressionError) -> str | None:
-    """What to do about an exceeded limit; None for other errors, whose remedy is to correct the text."""
+    """Return the remedy for an exceeded limit; None for other errors, whose remedy is to correct the text."""
     if not error.expected.startswith("at most"):
         return None
     if error.expected.endswith("characters"):

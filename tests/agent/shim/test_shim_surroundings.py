@@ -1,4 +1,4 @@
-"""What a command inherits from the agent: its limits, and no setting that tunes the agent's own process."""
+"""Inheritance of a command from the agent: its limits, and no setting that tunes the agent's own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent keeps of past commands has a limit, and keeping it costs no more at the limit than before."""
+"""The memory that an agent uses for past commands is limited, and its cost does not grow at the limit."""
 
 from __future__ import annotations
 

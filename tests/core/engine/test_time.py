@@ -1,4 +1,4 @@
-"""What time may end: no accepted execution, none that could not be sent, and nothing because of the wall clock."""
+"""Time ends no accepted execution, none that could not be sent, and nothing by the wall clock."""
 
 from __future__ import annotations
 

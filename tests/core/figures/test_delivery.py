@@ -1,4 +1,4 @@
-"""How long executions wait to be sent, and how long deliveries take."""
+"""Waiting times of executions and durations of deliveries."""
 
 from __future__ import annotations
 

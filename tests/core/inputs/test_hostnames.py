@@ -1,4 +1,4 @@
-"""Which texts can be a host's name, and which name of a host is in use."""
+"""Valid hostnames, and the name of a host that is in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which hosts a name finds, and selector texts that select exactly their hosts."""
+"""Lookup of hosts by name, and selector texts that select exactly their hosts."""
 
 from __future__ import annotations
 

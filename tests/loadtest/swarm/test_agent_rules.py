@@ -65,7 +65,7 @@ def result(agent: Agent) -> CommandResult:
     return one
 
 
-def test_a_quick_command_is_accepted_started_and_ended_in_one_go(agent: Agent) -> None:
+def test_a_quick_command_is_accepted_started_and_ended_at_once(agent: Agent) -> None:
     run(agent)
     assert kinds(agent) == ["accepted", "started", "command_result"]
     assert agent.shared.starts_of(ID % 1) == b"\x01"
@@ -105,14 +105,14 @@ def test_messages_of_another_session_are_dropped(agent: Agent) -> None:
     assert agent.journal.entries == {}
 
 
-def test_more_commands_than_slots_are_refused_as_busy_and_again_when_asked_again(agent: Agent) -> None:
+def test_more_commands_than_slots_are_refused_as_busy_each_time(agent: Agent) -> None:
     for number in (1, 2, 3, 3):
         run(agent, number, "sleep 9")
     refused = [value for kind, value in said(agent) if kind == "rejected"]
     assert [one.reason for one in refused] == ["busy", "busy"]  # type: ignore[attr-defined]
 
 
-def test_a_result_is_told_of_and_sent_again_after_every_welcome_until_it_is_acknowledged(agent: Agent) -> None:
+def test_a_result_is_reported_after_every_welcome_until_it_is_acknowledged(agent: Agent) -> None:
     run(agent, command="exit 3")
     first = agent.say[-1]
     for session in (6, 7):
@@ -127,9 +127,7 @@ def test_a_result_is_told_of_and_sent_again_after_every_welcome_until_it_is_ackn
 
 
 @pytest.mark.parametrize("decision", [Decision.KEEP, Decision.STOP])
-def test_an_acknowledged_result_that_the_server_asks_for_is_sent_without_its_output(
-    agent: Agent, decision: Decision
-) -> None:
+def test_an_acknowledged_result_is_sent_again_without_its_output(agent: Agent, decision: Decision) -> None:
     run(agent)
     ack(agent)
     reconnect(agent, {(ID % 1, 1): int(decision)})
@@ -154,13 +152,13 @@ def test_the_verdict_drop_forgets_the_execution_but_not_its_id(agent: Agent) -> 
     assert agent.shared.starts_of(ID % 1) == b"\x01"
 
 
-def test_the_verdict_stop_ends_what_runs(agent: Agent) -> None:
+def test_the_verdict_stop_ends_a_running_command(agent: Agent) -> None:
     run(agent, command="sleep 9")
     reconnect(agent, {(ID % 1, 1): heard.STOP})
     assert result(agent).outcome is Outcome.CANCELED
 
 
-def test_what_runs_goes_on_without_a_connection(agent: Agent) -> None:
+def test_running_commands_continue_without_a_connection(agent: Agent) -> None:
     run(agent, command="sleep 2")
     (wake,) = agent.wakes
     assert wake.at == NOW.mono + 2
@@ -172,14 +170,14 @@ def test_what_runs_goes_on_without_a_connection(agent: Agent) -> None:
     assert result(agent).outcome is Outcome.COMPLETED
 
 
-def test_a_session_that_returns_meanwhile_is_told_that_it_runs(agent: Agent) -> None:
+def test_a_new_session_reports_the_running_command(agent: Agent) -> None:
     run(agent, command="sleep 2")
     (entry,) = reconnect(agent)
     assert entry.stage is Stage.RUNNING
     assert kinds(agent) == ["started"]
 
 
-def test_a_cancel_ends_what_runs_once(agent: Agent) -> None:
+def test_a_cancel_ends_a_running_command_once(agent: Agent) -> None:
     run(agent, command="sleep 9")
     (wake,) = agent.wakes
     agent.say.clear()
@@ -195,14 +193,14 @@ def test_a_cancel_ends_what_runs_once(agent: Agent) -> None:
     assert agent.say == []
 
 
-def test_a_cancel_for_the_time_out_ends_it_as_such(agent: Agent) -> None:
+def test_a_cancel_for_a_timeout_ends_the_command_as_timed_out(agent: Agent) -> None:
     run(agent, command="sleep 9")
     agent.say.clear()
     cancel(agent, reason="timeout")
     assert result(agent).outcome is Outcome.TIMEOUT
 
 
-def test_a_cancel_that_comes_first_keeps_the_command_from_ever_starting(agent: Agent) -> None:
+def test_a_cancel_before_the_dispatch_prevents_the_start(agent: Agent) -> None:
     cancel(agent)
     run(agent)
     answers = said(agent)
@@ -215,7 +213,7 @@ def test_a_cancel_for_another_journal_is_answered_as_lost(agent: Agent) -> None:
     assert result(agent).outcome is Outcome.LOST
 
 
-def test_its_own_timeout_ends_a_command(agent: Agent) -> None:
+def test_a_command_ends_at_its_own_timeout(agent: Agent) -> None:
     run(agent, command="sleep 9", timeout_ms=500)
     (wake,) = agent.wakes
     assert wake.at == NOW.mono + 0.5
@@ -225,7 +223,7 @@ def test_its_own_timeout_ends_a_command(agent: Agent) -> None:
     assert (ended.outcome, ended.error_code, ended.duration_us) == (Outcome.TIMEOUT, "timed_out", 500_000)
 
 
-def test_exit_codes_that_count_as_success_do(agent: Agent) -> None:
+def test_success_codes_decide_the_outcome(agent: Agent) -> None:
     agent.handle(
         heard.Content(command_id=ID % 1, command="exit 3", attempt=1, seq=1, session=5, success_codes=[3]), NOW
     )
@@ -233,7 +231,7 @@ def test_exit_codes_that_count_as_success_do(agent: Agent) -> None:
     assert (ended.outcome, ended.exit_code, ended.error_code) == (Outcome.COMPLETED, 3, "")
 
 
-def test_no_more_results_are_unacknowledged_than_there_are_credits(agent: Agent) -> None:
+def test_unacknowledged_results_are_limited_by_the_credits(agent: Agent) -> None:
     reconnect(agent, credits=2)
     for number in range(1, 6):
         run(agent, number, session=6)
@@ -244,7 +242,7 @@ def test_no_more_results_are_unacknowledged_than_there_are_credits(agent: Agent)
     assert kinds(agent) == ["command_result"] * 2
 
 
-def test_what_is_remembered_is_bounded_and_what_was_forgotten_is_never_started(agent: Agent) -> None:
+def test_remembered_executions_are_bounded_and_forgotten_ones_never_start(agent: Agent) -> None:
     many = ACKED_KEPT + TOMBS_KEPT + 10
     for number in range(1, many + 1):
         run(agent, number)
@@ -271,7 +269,7 @@ def test_forget_turns_acknowledged_entries_into_tombstones(agent: Agent) -> None
     assert result(agent).outcome is Outcome.COMPLETED
 
 
-def test_hello_tells_the_highest_number_and_epoch(agent: Agent) -> None:
+def test_hello_names_the_highest_number_and_epoch(agent: Agent) -> None:
     run(agent, 41)
     hello = decode(agent.hello()).hello
     assert (hello.max_seq, hello.max_epoch, hello.slots, hello.journal_id) == (41, 3, 2, "journal-a")

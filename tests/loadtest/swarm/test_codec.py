@@ -85,7 +85,7 @@ def test_a_welcome_is_read_as_betterproto_wrote_it(
 
 
 @pytest.mark.parametrize(("number", "taken"), [(0, decode.KEEP), (9, decode.KEEP), (3, decode.ACK)])
-def test_a_decision_that_is_not_known_is_taken_as_keep(number: int, taken: int) -> None:
+def test_an_unknown_decision_means_keep(number: int, taken: int) -> None:
     raw = b"\x0a\x01a\x10\x01" + (b"\x18" + varint(number) if number else b"")
     welcome = b"\x32" + varint(len(raw)) + raw
     read = decode.decode(b"\x22" + varint(len(welcome)) + welcome)
@@ -107,7 +107,7 @@ def test_small_messages_are_read_as_betterproto_wrote_them(data: st.DataObject) 
     assert decode.decode(wrapped(credit=pb.Credit(small, number))) == decode.Credit(small, number)
 
 
-def test_kinds_that_an_agent_has_no_use_for_are_passed_over() -> None:
+def test_messages_not_meant_for_an_agent_are_ignored() -> None:
     assert decode.decode(wrapped(output=pb.Output(command_id="a"))) is None
     assert decode.decode(b"\xfa\x7f\x01x") is None
     assert decode.decode(b"") is None
@@ -129,12 +129,12 @@ def test_truncated_messages_are_refused(key: tuple[str, int], seq: int, cut: int
 
 
 @given(st.integers(0, 2**64 - 1))
-def test_numbers_come_back(value: int) -> None:
+def test_numbers_are_decoded_as_encoded(value: int) -> None:
     assert read_varint(varint(value), 0) == (value, len(varint(value)))
 
 
 @pytest.mark.parametrize("raw", [b"\xff" * 10 + b"\x01", b"\xff" * 9 + b"\x02", b"\x80", b""])
-def test_numbers_that_are_too_long_or_cut_off_are_refused(raw: bytes) -> None:
+def test_numbers_that_are_too_long_or_truncated_are_refused(raw: bytes) -> None:
     with pytest.raises(Malformed):
         read_varint(raw, 0)
 
@@ -178,7 +178,7 @@ def test_a_result_is_written_as_betterproto_reads_it(
 
 
 @given(KEYS, TEXT, TEXT, NUMBER32, st.integers(0, 2**62))
-def test_what_an_agent_says_of_a_command_is_written_as_betterproto_reads_it(
+def test_reports_of_a_command_are_written_as_betterproto_reads_them(
     key: tuple[str, int], reason: str, message: str, pid: int, at: int
 ) -> None:
     assert pb.kind_of(pb.decode(encode.accepted(key))) == ("accepted", pb.Accepted(*key))

@@ -1,4 +1,4 @@
-"""How simulated hosts interpret commands."""
+"""Interpretation of commands by simulated hosts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from loadtest.swarm.commands import KEPT_HEAD, KEPT_TAIL, digest_of, kept, plan,
         ("echo 'unfinished", "'unfinished\n"),
     ],
 )
-def test_what_is_printed(command: str, output: str) -> None:
+def test_the_output_follows_from_the_command(command: str, output: str) -> None:
     one = plan(words_of(command, ()))
     assert one.stdout("id", "sim-1", "c").decode() == output
     assert (one.seconds, one.exit_code) == (0, 0)
 
 
-def test_words_are_taken_from_argv_as_they_are() -> None:
+def test_argv_is_printed_unchanged() -> None:
     assert words_of("", ["echo", "a b"]) == ["echo", "a b"]
     assert words_of("", (), "echo x", ["y"]) == ["echo", "x", "y"]
 
@@ -38,7 +38,7 @@ def test_sleep_and_exit_print_nothing() -> None:
     assert (plan(["exit", "7"]).exit_code, plan(["exit", "7"]).digest("i", "h", "c")) == (7, b"")
 
 
-def test_mixed_answers_are_three_and_come_one_after_the_other() -> None:
+def test_mixed_outputs_repeat_three_answers() -> None:
     one = plan(["mixed", "10"])
     each = [one.on(index) for index in range(1_000)]
     assert {(host.text, host.exit_code) for host in each} == {("odd one out\n", 3), ("rare\n", 0), ("common\n", 0)}
@@ -48,7 +48,7 @@ def test_mixed_answers_are_three_and_come_one_after_the_other() -> None:
     assert plan(["sleep", "1"]).on(7) == plan(["sleep", "1"])
 
 
-def test_an_output_of_so_many_bytes_depends_on_host_and_command() -> None:
+def test_an_output_of_a_given_size_depends_on_host_and_command() -> None:
     one = plan(["output", "1000"])
     outputs = {one.stdout(host, host, command) for host in ("a", "b") for command in ("x", "y")}
     assert len(outputs) == 4
@@ -57,14 +57,14 @@ def test_an_output_of_so_many_bytes_depends_on_host_and_command() -> None:
 
 
 @pytest.mark.parametrize("size", [0, KEPT_HEAD, KEPT_HEAD + 1, KEPT_HEAD + KEPT_TAIL, KEPT_HEAD + KEPT_TAIL + 1, 10**6])
-def test_head_and_tail_are_what_an_agent_keeps(size: int) -> None:
+def test_head_and_tail_equal_those_of_an_agent(size: int) -> None:
     output = sha256(b"x").digest() * (size // 32 + 1)
     head, tail = kept(output[:size])
     assert head == output[: min(size, KEPT_HEAD)]
     assert tail == output[max(KEPT_HEAD, size - KEPT_TAIL) : size]
 
 
-def test_one_of_several_answers_comes_after_a_while_and_both_follow_from_the_name() -> None:
+def test_answer_and_delay_follow_from_the_name_of_the_host() -> None:
     one = plan(["among", "3", "20"])
     names = [f"sim-{number}" for number in range(300)]
     answers = {name: one.stdout("id", name, "c") for name in names}

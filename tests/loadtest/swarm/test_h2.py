@@ -85,7 +85,7 @@ def test_messages_are_found_however_frames_and_reads_cut_them(messages: list[byt
     assert not call.ended
 
 
-def test_no_more_is_sent_than_the_windows_allow_and_the_rest_when_they_open() -> None:
+def test_data_beyond_the_windows_is_sent_when_they_open() -> None:
     call = fresh()
     big = bytes(range(256)) * 1000
     call.send(big)
@@ -123,7 +123,7 @@ def test_settings_change_the_window_of_the_stream_and_the_size_of_frames() -> No
     assert [len(payload) for *_, payload in sent(call)] == [60_005]
 
 
-def test_what_is_read_is_granted_again() -> None:
+def test_read_bytes_are_granted_again() -> None:
     call = fresh()
     for _ in range(200):
         call.receive(frame(h2.DATA, 0, 1, message(bytes(16_000))))
@@ -134,14 +134,14 @@ def test_what_is_read_is_granted_again() -> None:
         assert sum(amount for where, amount in granted if where == stream) > 200 * 16_005 - h2.WINDOW // 2
 
 
-def test_a_server_that_sends_more_than_was_granted_is_found_out() -> None:
+def test_a_server_that_exceeds_the_window_is_detected() -> None:
     call = fresh()
     call._credit = 100
     with pytest.raises(Broken, match="window"):
         call.receive(frame(h2.DATA, 0, 1, bytes(101)))
 
 
-def test_pings_are_answered_and_answers_are_not() -> None:
+def test_pings_are_answered_and_their_answers_are_not() -> None:
     call = fresh()
     call.receive(frame(h2.PING, 0, 0, b"12345678") + frame(h2.PING, h2.ACK, 0, b"87654321"))
     assert sent(call) == [(h2.PING, h2.ACK, 0, b"12345678")]
@@ -199,6 +199,6 @@ def test_a_reset_ends_the_call_and_a_graceful_goaway_does_not() -> None:
         b"\xff\xff\xff\0\0\0\0\0\1",
     ],
 )
-def test_what_the_protocol_forbids_is_refused(raw: bytes) -> None:
+def test_protocol_errors_are_refused(raw: bytes) -> None:
     with pytest.raises(Broken):
         fresh().receive(raw)

@@ -98,7 +98,7 @@ async def join_at(
         return await trio.to_thread.run_sync(alone, abandon_on_cancel=True), told
 
 
-async def test_every_host_gets_the_id_and_the_certificate_that_the_server_gave_to_it() -> None:
+async def test_every_host_gets_its_own_id_and_certificate() -> None:
     port = Port()
     joined, told = await join_at(port, 20, first=100)
     assert [one.host_id for one in joined] == [host_id_of(9, index) for index in range(100, 120)]
@@ -111,7 +111,7 @@ async def test_every_host_gets_the_id_and_the_certificate_that_the_server_gave_t
     )
 
 
-async def test_a_server_that_takes_no_more_joins_for_the_moment_is_asked_again() -> None:
+async def test_a_join_is_repeated_if_the_server_is_busy() -> None:
     port = Port(busy=5)
     joined, _ = await join_at(port, 3)
     assert len(joined) == 3
@@ -119,13 +119,13 @@ async def test_a_server_that_takes_no_more_joins_for_the_moment_is_asked_again()
 
 
 @pytest.mark.parametrize("hosts", [1, 60, 500])
-async def test_no_connection_asks_for_more_than_a_server_takes_of_one(hosts: int) -> None:
+async def test_a_connection_requests_no_more_joins_than_a_server_allows(hosts: int) -> None:
     port = Port()
     assert len((await join_at(port, hosts))[0]) == hosts
     assert port.calls.total() == hosts and max(port.calls.values()) < ConnectionLimits().streams_per_minute
 
 
-async def test_a_refused_token_ends_it_with_the_servers_own_words() -> None:
+async def test_a_refused_token_ends_the_join_with_the_servers_message() -> None:
     with pytest.raises(CannotJoin, match="join_refused: no such token"):
         await join_at(Port(), token="jt_bad")
 
@@ -137,7 +137,7 @@ async def test_nothing_is_sent_to_a_server_of_another_ca() -> None:
     assert port.seen == []
 
 
-async def test_an_enrolment_port_that_is_not_there_is_named() -> None:
+async def test_a_closed_enrolment_port_is_named() -> None:
     with bind("127.0.0.1", 0) as sock:
         number = sock.getsockname()[1]
     with pytest.raises(CannotJoin, match=f"127.0.0.1:{number}"):

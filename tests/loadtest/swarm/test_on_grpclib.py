@@ -25,7 +25,7 @@ async def until(condition: Callable[[], object]) -> None:
         await trio.sleep(0.01)
 
 
-async def test_a_quick_command_is_answered_with_accepted_started_and_its_result() -> None:
+async def test_a_quick_command_gives_accepted_started_and_result() -> None:
     got: list[object] = []
     done = trio.Event()
 
@@ -49,7 +49,7 @@ async def test_a_quick_command_is_answered_with_accepted_started_and_its_result(
     )
 
 
-async def test_outputs_and_commands_larger_than_every_window_arrive_whole() -> None:
+async def test_outputs_and_commands_larger_than_every_window_arrive_completely() -> None:
     words = ["echo", *(f"word-{number:05d}" * 10 for number in range(25_000))]
     results = []
     done = trio.Event()
@@ -88,7 +88,7 @@ async def test_heartbeats_go_both_ways() -> None:
     assert heard == [Heartbeat(7, answer=True)]
 
 
-async def test_a_refusal_is_kept_as_the_reason_and_tried_again() -> None:
+async def test_a_refusal_is_kept_as_the_reason_and_the_host_reconnects() -> None:
     tries = []
 
     async def talk(session: Session) -> None:
@@ -100,7 +100,7 @@ async def test_a_refusal_is_kept_as_the_reason_and_tried_again() -> None:
         await until(lambda: "status 10: session ended: superseded" in loop.reasons)
 
 
-async def test_a_result_that_was_not_acknowledged_is_told_of_and_sent_again_after_a_reconnect() -> None:
+async def test_an_unacknowledged_result_is_sent_again_after_a_reconnect() -> None:
     hellos, results = [], []
     acked = trio.Event()
 
@@ -130,7 +130,7 @@ async def test_a_result_that_was_not_acknowledged_is_told_of_and_sent_again_afte
     assert loop.shared.starts_of(ID % 1) == b"\x01"
 
 
-async def test_a_host_that_dies_at_random_moments_starts_nothing_twice_and_loses_nothing() -> None:
+async def test_a_host_that_disconnects_at_random_starts_nothing_twice_and_loses_nothing() -> None:
     finished: set[str] = set()
 
     async def beats(session: Session) -> None:
@@ -160,7 +160,7 @@ async def test_a_host_that_dies_at_random_moments_starts_nothing_twice_and_loses
     assert {loop.shared.starts_of(ID % number) for number in range(1, 9)} == {b"\x01"}
 
 
-async def test_a_slow_reader_gets_everything_in_the_end_and_a_silent_one_when_it_wakes() -> None:
+async def test_a_slow_reader_gets_everything_and_a_silent_one_after_it_continues() -> None:
     results = []
 
     async def talk(session: Session) -> None:
@@ -183,7 +183,7 @@ async def test_a_slow_reader_gets_everything_in_the_end_and_a_silent_one_when_it
     assert set(results) == {b"x" * 100 + b"\n"}
 
 
-async def test_a_server_that_never_welcomes_is_left_after_the_hello_timeout() -> None:
+async def test_a_host_leaves_a_server_without_welcome_after_the_hello_timeout() -> None:
     async def never(session: Session) -> None:
         await trio.sleep_forever()
 
@@ -206,7 +206,7 @@ def client_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
-async def test_each_host_brings_its_own_certificate_when_contexts_are_plugged_in(authority: trustme.CA) -> None:
+async def test_each_host_uses_its_own_certificate(authority: trustme.CA) -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.verify_mode = ssl.CERT_REQUIRED
     server.set_alpn_protocols(["h2"])
@@ -227,7 +227,7 @@ async def test_each_host_brings_its_own_certificate_when_contexts_are_plugged_in
     assert results == [300_000] * 3
 
 
-async def test_a_host_without_the_right_certificate_says_why_it_cannot_connect(authority: trustme.CA) -> None:
+async def test_a_host_without_the_right_certificate_reports_why_it_cannot_connect(authority: trustme.CA) -> None:
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.set_alpn_protocols(["h2"])
     trustme.CA().issue_cert("localhost").configure_cert(server)
@@ -241,7 +241,7 @@ async def test_a_host_without_the_right_certificate_says_why_it_cannot_connect(a
         assert loop.shared.counts["welcomed"] == 0
 
 
-def test_a_handshake_that_does_not_go_on_is_given_up_after_the_connect_timeout_and_not_after_that_of_the_hello(
+def test_a_stalled_handshake_ends_at_the_connect_timeout(
     authority: trustme.CA,
 ) -> None:
     stranger = client_context(authority, "sim-0")

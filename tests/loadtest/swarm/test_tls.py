@@ -35,7 +35,7 @@ def harness(*arguments: str, files: int | None = None) -> subprocess.CompletedPr
 
 
 @pytest.mark.capability("G4", "K6", "Q8")
-def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_server_was_killed(tmp_path: Path) -> None:
+def test_five_hundred_agents_with_tls_work_and_reconnect_after_a_kill_of_the_server(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     quick = ["--samples", "5", "--idle-seconds", "1", "--backoff-max", "3", "--limit", "150"]
     scenarios = [flag for name in ("idle", "echo", "latency", "restart") for flag in ("--scenario", name)]
@@ -63,7 +63,7 @@ def test_five_hundred_agents_with_certificates_work_and_come_back_after_the_serv
     assert "connect_seconds" in report.with_suffix(".html").read_text()
 
 
-def test_a_foreign_server_with_tls_is_used_by_as_many_processes_as_the_limit_on_files_asks_for(tmp_path: Path) -> None:
+def test_agents_of_a_foreign_server_are_split_by_the_limit_of_open_files(tmp_path: Path) -> None:
     target = StartedTarget(tmp_path, Options(agents=200, tls=True))
     report = tmp_path / "report.json"
     where = [
@@ -89,13 +89,13 @@ def test_a_foreign_server_with_tls_is_used_by_as_many_processes_as_the_limit_on_
         target.close()
 
 
-def test_a_server_of_its_own_that_cannot_open_enough_files_is_not_started(tmp_path: Path) -> None:
+def test_an_own_server_is_not_started_with_too_few_open_files(tmp_path: Path) -> None:
     done = harness("--agents", "100", "--tls", "--report", str(tmp_path / "report.json"), files=FILES)
     assert done.returncode == 69
     assert "ulimit -n 300" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_foreign_server_without_tls_is_told_from_one_with_it(tmp_path: Path) -> None:
+def test_a_foreign_server_with_or_without_tls_is_recognised(tmp_path: Path) -> None:
     target = StartedTarget(tmp_path, Options(agents=1))
     where = [
         "--server",
@@ -115,6 +115,6 @@ def test_a_foreign_server_without_tls_is_told_from_one_with_it(tmp_path: Path) -
     assert "speaks no TLS" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_bench_from_wire_to_tally_has_agents_with_certificates() -> None:
+def test_the_wire_bench_runs_agents_with_certificates() -> None:
     found = measure(10, 2, tls=True)
     assert found["agents"] == 10 and len(found["rounds"]) == 2 and found["wire_cpu_us_per_agent"] > 0

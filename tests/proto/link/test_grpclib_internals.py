@@ -1,4 +1,4 @@
-"""The private names of grpclib on which proto/link/grpclib_internals.py relies, and that the server uses no others."""
+"""The private names of grpclib that proto/link/grpclib_internals.py uses exist, and the server uses no others."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ async def test_metadata_and_peer_are_known() -> None:
     assert seen == ["Bearer x", "127.0.0.1"]
 
 
-async def test_a_refusal_arrives_as_status_and_words() -> None:
+async def test_a_refusal_arrives_as_status_and_message() -> None:
     async def refuse(stream: ServerStream) -> None:
         raise LinkRefused(16, "join_refused: näin")
 
@@ -82,7 +82,7 @@ async def test_a_refusal_arrives_as_status_and_words() -> None:
         assert (caught.value.code, caught.value.message) == (16, "join_refused: näin")
 
 
-async def test_a_refusal_in_the_middle_arrives_too() -> None:
+async def test_a_refusal_during_a_call_arrives() -> None:
     async def refuse(stream: ServerStream) -> None:
         await stream.send(bytes(beat(1)))
         await stream.recv()
@@ -99,7 +99,7 @@ async def test_a_refusal_in_the_middle_arrives_too() -> None:
 
 
 @pytest.mark.parametrize("size", [-1, 0])
-async def test_a_message_up_to_the_limit_is_taken(size: int) -> None:
+async def test_a_message_up_to_the_limit_is_accepted(size: int) -> None:
     message = CommandMessage(output=Output(data=b"x" * 1_000))
     async with talk(echo, max_message=len(bytes(message)) - size) as stream:
         await stream.send(message)
@@ -115,7 +115,7 @@ async def test_a_message_beyond_the_limit_ends_the_call() -> None:
         assert caught.value.code == 8 and "bytes announced" in caught.value.message
 
 
-async def test_the_server_going_away_closes_the_stream() -> None:
+async def test_the_end_of_the_server_closes_the_stream() -> None:
     async def leave(stream: ServerStream) -> None:
         await stream.recv()
         stream._stream._stream._transport.abort()
@@ -127,7 +127,7 @@ async def test_the_server_going_away_closes_the_stream() -> None:
             await stream.recv()
 
 
-async def test_the_client_going_away_cancels_the_handler() -> None:
+async def test_the_end_of_the_client_cancels_the_handler() -> None:
     gone = trio.Event()
 
     async def watch(stream: ServerStream) -> None:
@@ -144,7 +144,7 @@ async def test_the_client_going_away_cancels_the_handler() -> None:
             await gone.wait()
 
 
-async def test_nobody_listening_is_a_closed_link() -> None:
+async def test_a_refused_connection_is_a_closed_link() -> None:
     with bind("127.0.0.1", 0) as sock:
         port = sock.getsockname()[1]
     with pytest.raises(LinkClosed, match="cannot connect"):
@@ -153,7 +153,7 @@ async def test_nobody_listening_is_a_closed_link() -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link(
+async def test_a_connection_lost_at_once_is_a_closed_link(
     nursery: trio.Nursery, reset: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind a proxy without a server, on a machine so busy that the end arrives before the call begins."""
@@ -184,7 +184,7 @@ async def test_a_connection_that_is_lost_as_soon_as_it_is_there_is_a_closed_link
         nursery.cancel_scope.cancel()
 
 
-async def test_somebody_who_does_not_speak_is_given_up() -> None:
+async def test_a_silent_server_is_left_after_a_timeout() -> None:
     with bind("127.0.0.1", 0) as sock:
         async with connect("127.0.0.1", sock.getsockname()[1], metadata={}, connect_timeout=5) as stream:
             with trio.move_on_after(0.2) as waited:
@@ -192,13 +192,13 @@ async def test_somebody_who_does_not_speak_is_given_up() -> None:
             assert waited.cancelled_caught
 
 
-async def test_an_error_of_the_body_comes_out_as_itself() -> None:
+async def test_an_exception_of_the_body_is_raised_unchanged() -> None:
     with pytest.raises(ZeroDivisionError):
         async with talk(echo):
             raise ZeroDivisionError
 
 
-async def test_nonsense_from_the_server_is_malformed() -> None:
+async def test_an_undecodable_message_from_the_server_is_malformed() -> None:
     async def nonsense(stream: ServerStream) -> None:
         await stream.send(b"\x0a\xff")
 
@@ -207,7 +207,7 @@ async def test_nonsense_from_the_server_is_malformed() -> None:
             await stream.recv()
 
 
-async def test_what_came_in_before_a_goaway_is_still_heard() -> None:
+async def test_messages_before_a_goaway_are_received() -> None:
     async def part(stream: ServerStream) -> None:
         await stream.send(bytes(beat(1)))
         under = stream._stream._stream
@@ -226,7 +226,7 @@ async def test_what_came_in_before_a_goaway_is_still_heard() -> None:
             await stream.recv()
 
 
-async def test_what_came_in_before_the_connection_was_lost_is_heard_and_then_its_end() -> None:
+async def test_messages_before_a_lost_connection_are_received_before_its_end() -> None:
     """The data is more than half a window: reading it sends a window update on a lost connection."""
     pieces = 7
 

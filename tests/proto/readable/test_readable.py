@@ -52,7 +52,7 @@ def cut(data: bytes, *places: int) -> str:
 
 
 @pytest.mark.parametrize("case", CORPUS["output"], ids=[case["name"] for case in CORPUS["output"]])
-def test_output_is_shown_as_the_corpus_says_in_pieces_too(case: dict[str, str]) -> None:
+def test_output_is_shown_as_in_the_corpus_in_any_pieces(case: dict[str, str]) -> None:
     data = b64decode(case["base64"])
     assert readable(data) == case["text"]
     near = [*range(min(len(data), 200)), *range(max(0, len(data) - 20), len(data))]
@@ -62,7 +62,7 @@ def test_output_is_shown_as_the_corpus_says_in_pieces_too(case: dict[str, str]) 
 
 
 @pytest.mark.parametrize("case", CORPUS["names"], ids=[case["name"] for case in CORPUS["names"]])
-def test_names_are_shown_as_the_corpus_says(case: dict[str, str]) -> None:
+def test_names_are_shown_as_in_the_corpus(case: dict[str, str]) -> None:
     assert escaped(case["text"]) == case["escaped"]
     assert (hidden(case["text"]) is None) == (case["text"] == case["escaped"])
 
@@ -73,24 +73,24 @@ def test_the_corpus_and_the_module_have_the_same_limits_and_hidden_characters() 
 
 
 @given(STEERING, st.lists(st.integers(0, 120), max_size=6))
-def test_how_the_bytes_are_cut_changes_nothing(data: bytes, places: list[int]) -> None:
+def test_chunking_does_not_change_the_shown_text(data: bytes, places: list[int]) -> None:
     assert cut(data, *(min(at, len(data)) for at in places)) == readable(data)
 
 
 @given(STEERING)
-def test_nothing_that_steers_or_hides_is_left(data: bytes) -> None:
+def test_no_control_or_invisible_character_is_left(data: bytes) -> None:
     shown = readable(data)
     assert hidden(shown.replace("\n", "").replace("\t", "").replace("\ufe0f", "")) is None
     assert readable(shown) == shown, "readable text is readable"
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs"])).filter(lambda text: hidden(text) is None))
-def test_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert readable(text) == text and escaped(text) == text
 
 
 @given(st.binary(max_size=12), st.binary(max_size=12))
-def test_bytes_that_differ_are_told_apart_when_every_byte_tells(one: bytes, other: bytes) -> None:
+def test_different_bytes_are_shown_differently_in_exact_mode(one: bytes, other: bytes) -> None:
     assert (visible(one) == visible(other)) == (one == other)
 
 
@@ -108,7 +108,7 @@ def test_bytes_that_differ_are_told_apart_when_every_byte_tells(one: bytes, othe
         ("a\ufe0f".encode(), b"a"),
     ],
 )
-def test_texts_that_only_look_the_same_have_one_look_and_differ_visibly(one: bytes, other: bytes) -> None:
+def test_texts_that_look_the_same_are_made_distinguishable(one: bytes, other: bytes) -> None:
     assert look(readable(one)) == look(readable(other))
     shown = visible(one), visible(other)
     assert shown[0] != shown[1] and all(look(text) == text for text in shown), "nothing of it is lost in the looking"
@@ -135,7 +135,7 @@ def test_hostile_output_takes_time_in_proportion_to_its_length(hostile: bytes) -
     assert time.process_time() - started < 10, "not linear: quadratic work would take minutes"
 
 
-def test_the_line_that_is_not_over_is_seen_as_it_looks_now() -> None:
+def test_an_unfinished_line_is_shown_as_it_is() -> None:
     screen = Readable()
     assert screen.add(b"one\n10%") == "one\n" and screen.line == "10%"
     assert screen.add(b"\r20%\x1b[3") == "" and screen.line == "20%", "of a sequence that is not complete, nothing"
@@ -151,7 +151,7 @@ def test_the_line_that_is_not_over_is_seen_as_it_looks_now() -> None:
         (b"a" * (2 * WINDOW + 1), "a" * (2 * WINDOW + 1)),
     ],
 )
-def test_a_line_without_end_takes_no_memory_without_end(data: bytes, text: str) -> None:
+def test_an_endless_line_uses_bounded_memory(data: bytes, text: str) -> None:
     assert readable(data) == text
     assert cut(data, WINDOW - 1, WINDOW, WINDOW + 1) == text
     screen = Readable()

@@ -1,5 +1,4 @@
-"""Whoever is cut off leaves one line and one count with a reason, and whose address offends too often is not let in for
-a while."""
+"""Refused and cut off connections: one log line and one count with a reason, and a blocked address after too many."""
 
 from __future__ import annotations
 

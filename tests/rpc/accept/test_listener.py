@@ -1,4 +1,4 @@
-"""Who gets in: limits before any byte, TLS with a deadline, one reason each for those who do not."""
+"""Admission of connections: limits before any byte, TLS with a deadline, and one reason for each refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What handshakes that do not end may cost: bytes, places and time. Those that do end are not held up by them."""
+"""Limits of unfinished TLS handshakes: bytes, number and time. Other handshakes are not delayed by them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""A gRPC client with its library's defaults (grpcio, the C core) is an honest peer: what it does under load is within
-the budgets."""
+"""A gRPC client with the defaults of grpcio (the C core) stays within the limits under load."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The short way in: what h2 and grpclib said of one opening serves all that open alike, and nobody can tell the ways
-apart."""
+"""The fast path of new connections: equal openings share one cached answer, and both paths send the same bytes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""An agent that does not take what is sent to it is cut off at the send timeout: one line, one count, and its work is
-not lost."""
+"""An agent that does not read is disconnected at the send timeout, with one log line and one count; no work is
+lost."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Who does not get in: every wrong certificate and every wrong handshake leaves one line and one count, and gets no
-byte (I11)."""
+"""Refused connections: every wrong certificate or handshake gives one log line and one count, and gets no byte
+(I11)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What agents call their hosts: taken if it can be a name, said in the log if not; and who may take whose name by
-joining."""
+"""Hostnames that agents claim: accepted if valid, otherwise logged; and the rules for taking a name by a join."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joining and renewing over real TLS: what lets a host in, once, and what locks nobody out."""
+"""Joining and renewing over real TLS: tokens, rates, and no host is locked out by a lost answer."""
 
 from __future__ import annotations
 

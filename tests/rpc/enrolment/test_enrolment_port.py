@@ -1,4 +1,4 @@
-"""What a peer without a certificate may ask of the enrolment port, and that hosts join meanwhile."""
+"""Limits of the enrolment port for peers without a certificate, while hosts join."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that are bound to networks, and joins that wait for an operator's word."""
+"""Tokens that are bound to networks, and joins that wait for the approval of an operator."""
 
 from __future__ import annotations
 

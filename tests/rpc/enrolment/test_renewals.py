@@ -1,5 +1,4 @@
-"""Renewing over real TLS: a way back for a host whose certificate has ended, a budget for each host, and whose clock
-counts."""
+"""Renewing over real TLS: expired certificates, a budget for each host, and clocks."""
 
 from __future__ import annotations
 

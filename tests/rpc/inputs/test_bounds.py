@@ -1,4 +1,4 @@
-"""Numbers in agents' messages, at the ends of what they can honestly be."""
+"""Numbers in agents' messages at the ends of their valid ranges."""
 
 from __future__ import annotations
 

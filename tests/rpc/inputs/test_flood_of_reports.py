@@ -1,5 +1,5 @@
-"""A host that reports what it was never asked for, without credits, is cut off; one that waits for its acknowledgements
-is only slow."""
+"""A host that sends unrequested reports without credits is disconnected; one that waits for acknowledgements is
+only slow."""
 
 from __future__ import annotations
 

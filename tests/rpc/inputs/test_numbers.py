@@ -1,5 +1,4 @@
-"""Every number of every message of an agent at the ends of its type, on a server with a real store: it bears them, and
-so does its next start."""
+"""Every number of every message at the ends of its type, on a server with a real store and over its next start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forget, as an agent reads it."""
+"""Forget, as an agent decodes it."""
 
 from __future__ import annotations
 

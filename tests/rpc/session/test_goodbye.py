@@ -1,5 +1,5 @@
-"""How a connection is ended by a drain: Drain, the end of the call, GOAWAY with the last stream's number; others get
-the GOAWAY at once."""
+"""The end of a connection by a drain: Drain, trailers, GOAWAY with the last stream; other callers get GOAWAY at
+once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many results a Hello may name: one less, exactly as many, and one more."""
+"""The limit of results in a Hello: one less, exactly as many, and one more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Hello tells of its host is known at once, and written no more often than is good for the database."""
+"""Facts of a Hello are known at once, and written to the database at a limited rate."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A part of the database is lost: what hosts still hold proves it, raises an alarm, is recorded, and brings back what
-can be brought back."""
+"""Executions lost in the database: hosts that hold them prove it, an alarm is raised, and they are recorded or
+restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How eagerly the reader reads."""
+"""The reader batches many small reads and reads rare ones at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session that another one has replaced still sends."""
+"""Messages of a session that another one has replaced."""
 
 from __future__ import annotations
 

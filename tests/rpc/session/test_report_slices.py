@@ -1,4 +1,4 @@
-"""A slice of reports taken apart: little that is said of a command need not wait for the rest."""
+"""Splitting a slice of reports: commands with few reports do not wait for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credits for results: all of them, or one while the writer has too much to write, and the rest when there is room."""
+"""Credits for results: all at once, or one while the writer is full and the rest later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes to the hosts of a task with few hosts leaves first."""
+"""Messages for tasks with few hosts are sent first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One session from its first byte to its last, over a real socket, on whichever lane was built."""
+"""One session from its first byte to its last over a real socket, on the fast path that was built."""
 
 from __future__ import annotations
 

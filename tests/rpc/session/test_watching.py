@@ -1,4 +1,4 @@
-"""Output on its way from an agent to those who look: asked for, paid for, and asked for again where it broke off."""
+"""Live output on its way from an agent to viewers: requests, credits, and continuation after an interruption."""
 
 from __future__ import annotations
 

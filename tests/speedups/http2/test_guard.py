@@ -1,5 +1,4 @@
-"""Every limit of the guard: one less, exactly it, and one more. Attacks end with GOAWAY before grpclib sees them
-through."""
+"""Every limit of the guard: one less, exactly it, and one more. Attacks end with GOAWAY before grpclib sees them."""
 
 from __future__ import annotations
 

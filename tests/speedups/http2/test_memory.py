@@ -1,5 +1,4 @@
-"""Bytes held for those that have no session: over all connections together they have a limit, and who fills it makes
-room."""
+"""Bytes held for connections without a session have one limit over all; at the limit the oldest is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slices: bounded in time, fair, and nobody is forgotten; write queues, slow readers and TLS."""
+"""Slices of the poller: bounded in time and fair; write queues, slow readers and TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gRPC libraries do under load is within the budgets, and a flood that looks alike is not."""
+"""Pings of gRPC libraries under load stay within the limits, and a flood of pings does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes too long, and who says too much before it is a session: at each limit, below it and above it."""
+"""Slow peers, and peers that send too much before their session: below, at and above each limit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The life of the attached stream beside others: what was buffered before, its end, its reset, and going back to
-grpclib."""
+"""The attached stream beside others: buffered messages, its end, its reset, and its return to grpclib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which twin of the lane runs: the compiled one where it was built, the plain one on request or where it was not."""
+"""The choice of the fast path's twin: compiled if it was built, plain on request or otherwise."""
 
 from __future__ import annotations
 

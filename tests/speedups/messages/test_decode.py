@@ -1,5 +1,4 @@
-"""Protobuf of the lane against two independent decoders: betterproto, and google's runtime on code generated from the
-schema."""
+"""The fast path's protobuf against two independent decoders: betterproto and Google's runtime."""
 
 from __future__ import annotations
 

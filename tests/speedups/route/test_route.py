@@ -1,5 +1,4 @@
-"""What route promises, for both twins: every event to its handler, with what a dict of all open executions holds at
-that moment."""
+"""Both twins of route give every event to its handler, with the execution that a dict of all open ones would give."""
 
 from __future__ import annotations
 

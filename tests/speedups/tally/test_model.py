@@ -1,4 +1,4 @@
-"""Random programs, run on each twin and on a model that is too simple to be wrong: same answers, same refusals."""
+"""Random programs on each twin and on a simple model: same results, same refusals."""
 
 from __future__ import annotations
 

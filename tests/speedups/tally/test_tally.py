@@ -1,4 +1,4 @@
-"""What a Tally promises, for both twins."""
+"""The rules of a Tally, for both twins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store must do for identity: tokens are used up exactly, identities come back as they went in."""
+"""Rules of every store for identity: tokens are used exactly, and identities are read back as they were written."""
 
 from __future__ import annotations
 

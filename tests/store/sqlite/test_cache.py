@@ -1,4 +1,4 @@
-"""How much memory SQLite takes: it grows with the file up to what the settings say, and no further."""
+"""The memory of SQLite grows with the file up to the limit in the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A start that cannot work says in one line what is wrong and what to do, and changes nothing."""
+"""A start that cannot work reports the error and its remedy in one line, and changes nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_directory_that_is_not_writable_is_named() -> None:
     assert done.returncode == 73 and "/proc/clarion" in complaint(done)
 
 
-def test_a_typo_in_the_config_file_is_named_with_what_was_meant(tmp_path: Path) -> None:
+def test_a_typo_in_the_config_file_is_named_with_a_suggestion(tmp_path: Path) -> None:
     config = tmp_path / "server.toml"
     config.write_text("[htp]\nport = 1\n[writer]\nlinger = 5\n")
     done = start("--data", str(tmp_path / "data"), "--config", str(config))
@@ -65,7 +65,7 @@ def test_a_typo_in_the_config_file_is_named_with_what_was_meant(tmp_path: Path) 
     assert not (tmp_path / "data").exists(), "nothing was made"
 
 
-def test_an_agent_with_a_wrong_token_says_so_and_keeps_trying(make_rig: Callable[..., Rig]) -> None:
+def test_an_agent_with_a_wrong_token_reports_it_and_keeps_trying(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(INSECURE)
     rig.start_server()
     wrong = rig.folder / "wrong.token"

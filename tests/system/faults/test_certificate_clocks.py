@@ -1,5 +1,4 @@
-"""Agents with wrong clocks, and a server whose clock jumps, under mutual TLS and with real processes: nobody renews in
-a loop or stays out."""
+"""Agents with wrong clocks, and a server whose clock jumps, with mutual TLS and real processes."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ def test_an_agent_whose_clock_is_wrong_connects_and_does_not_renew_in_a_loop(
     assert log.count("certificate_renewed") == 0 and log.count("certificate_renewal_failed") == 0, log
 
 
-def test_a_host_whose_certificate_has_ended_is_cut_and_comes_back_by_itself(
+def test_a_host_with_an_expired_certificate_is_disconnected_renews_and_reconnects(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     rig, said = make_rig(), tmp_path / "clock"

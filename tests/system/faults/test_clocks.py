@@ -1,5 +1,4 @@
-"""The clocks on the wall jump by ten years, back, and stand still, under a real server and a real agent: nothing ends,
-starts or expires by that."""
+"""Wall clocks jump by ten years, back, and stand still: nothing ends, starts or expires by that."""
 
 from __future__ import annotations
 
@@ -39,9 +38,7 @@ def faked(said: Path) -> dict[str, str]:
 
 @pytest.mark.capability("F17")
 @pytest.mark.parametrize("whose", ["server", "agent"])
-def test_clocks_that_are_set_end_nothing_early_and_nothing_late(
-    make_rig: Callable[..., Rig], whose: str, tmp_path: Path
-) -> None:
+def test_changed_clocks_end_nothing_early_or_late(make_rig: Callable[..., Rig], whose: str, tmp_path: Path) -> None:
     # In plaintext: a certificate does end when the clock says so, which is what it is for.
     rig, said = make_rig(INSECURE), tmp_path / "clock"
     said.write_text("+0")

@@ -1,4 +1,4 @@
-"""The database is removed under a running server: it says so, ends, and does not begin again with an empty one."""
+"""The database is removed under a running server: the server reports it and ends, and creates no empty one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.system.rig import BIN, Rig
 
 
-def test_a_removed_database_ends_the_server_and_is_put_back_from_the_copy(make_rig: Callable[..., Rig]) -> None:
+def test_a_removed_database_ends_the_server_and_can_be_restored_from_a_copy(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("store.lease_seconds=1")
     server = rig.start_server()
     rig.start_agents("node1")
@@ -50,7 +50,7 @@ def test_a_removed_database_ends_the_server_and_is_put_back_from_the_copy(make_r
 
 
 @pytest.mark.parametrize("suffix", ["-wal"])
-def test_a_removed_log_ends_the_server_too(make_rig: Callable[..., Rig], suffix: str) -> None:
+def test_a_removed_database_log_ends_the_server(make_rig: Callable[..., Rig], suffix: str) -> None:
     rig = make_rig("store.lease_seconds=1")
     server = rig.start_server()
     Path(f"{rig.data / 'clarion.db'}{suffix}").unlink()

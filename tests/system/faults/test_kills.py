@@ -1,4 +1,4 @@
-"""kill -9, at the worst moment: what was started ends with its real result, once."""
+"""kill -9 at the worst moments: every started command ends once, with its real result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def running(rig: Rig, task_id: str, number: int) -> None:
 
 
 @pytest.mark.capability("C10", "M17", "K3", "I3")
-def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path) -> None:
+def test_a_kill_of_the_server_loses_none_of_twenty_running_commands(rig: Rig, tmp_path: Path) -> None:
     names = [f"node{n:02}" for n in range(20)]
     rig.start_agents(*names)
     count = tmp_path / "count"
@@ -42,7 +42,7 @@ def test_the_server_is_killed_while_twenty_commands_run(rig: Rig, tmp_path: Path
 
 
 @pytest.mark.capability("G1")
-def test_the_server_is_killed_again_and_again_while_commands_come_and_go(rig: Rig, tmp_path: Path) -> None:
+def test_repeated_kills_of_the_server_lose_and_double_nothing(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1", "node2", "node3")
     count = tmp_path / "count"
     count.mkdir()
@@ -60,7 +60,7 @@ def test_the_server_is_killed_again_and_again_while_commands_come_and_go(rig: Ri
 
 
 @pytest.mark.capability("Z11", "E4")
-def test_an_agent_is_killed_while_its_command_runs(rig: Rig, tmp_path: Path) -> None:
+def test_a_kill_of_the_agent_loses_no_running_command(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     hold = tmp_path / "hold"
     hold.touch()
@@ -78,7 +78,7 @@ def test_an_agent_is_killed_while_its_command_runs(rig: Rig, tmp_path: Path) -> 
 
 
 @pytest.mark.capability("G1", "Q12")
-def test_an_agent_is_killed_and_comes_back_while_its_command_still_runs(rig: Rig, tmp_path: Path) -> None:
+def test_a_restarted_agent_continues_its_running_command(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     hold = tmp_path / "hold"
     hold.touch()

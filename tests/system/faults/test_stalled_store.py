@@ -1,5 +1,4 @@
-"""The database stalls: everything waits where it is, in limits, down to the agent's disk; then everything goes on and
-nothing is missing."""
+"""The database stalls: everything waits within limits down to the agent's disk, then continues without a loss."""
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ def queued(rig: Rig) -> int:
 
 
 @pytest.mark.capability("O8", "O10", "I15", "F11")
-def test_a_stalled_database_holds_back_everything_down_to_the_agents_disk_and_nothing_is_lost(
+def test_a_stalled_database_delays_results_down_to_the_agents_disk_and_loses_none(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     rig = make_rig(

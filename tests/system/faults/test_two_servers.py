@@ -1,4 +1,4 @@
-"""Two servers on one database: whatever is stopped, and for however long, only one of them writes (F5, I13)."""
+"""Two servers on one database: only one of them writes, whatever is stopped for however long (F5, I13)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def names(rig: Rig) -> set[str]:
 
 
 @pytest.mark.capability("Z10", "D7", "R4", "I13", "F5")
-def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and_ends(
+def test_a_server_stopped_longer_than_its_lease_commits_nothing_and_ends(
     make_rig: Callable[..., Rig], shared: Settings
 ) -> None:
     first, second = (make_rig(*shared("store.lease_seconds=1")) for _ in range(2))
@@ -84,7 +84,7 @@ def test_a_server_that_was_stopped_for_longer_than_its_lease_commits_nothing_and
     assert log.count("another server now uses the database") == 1 and "Traceback" not in log, log
 
 
-def test_a_second_server_refuses_to_start_and_says_who_has_the_database(
+def test_a_second_server_refuses_to_start_and_names_the_holder_of_the_lease(
     make_rig: Callable[..., Rig], mariadb: MariaDB, tmp_path: Path
 ) -> None:
     shared = mysql(mariadb, tmp_path, "store.lease_seconds=600")
@@ -107,9 +107,7 @@ def test_a_second_server_refuses_to_start_and_says_who_has_the_database(
     assert running.alive() and create(first, "still mine").status_code in (201, 422)
 
 
-def test_neither_a_clean_stop_nor_a_kill_makes_the_next_start_wait(
-    make_rig: Callable[..., Rig], tmp_path: Path
-) -> None:
+def test_the_next_start_does_not_wait_after_a_stop_or_a_kill(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     first, second = (
         make_rig(f"store.path={tmp_path / 'shared.db'}", "store.lease_seconds=600", "store.lease_wait=0")
         for _ in range(2)
@@ -135,7 +133,7 @@ def test_a_server_that_waits_for_the_lease_can_be_stopped(make_rig: Callable[...
 
 
 @pytest.mark.capability("F14")
-def test_a_restore_takes_the_database_from_a_server_that_was_killed_elsewhere_only_after_its_lease(
+def test_a_restore_waits_for_the_lease_of_a_server_killed_on_another_machine(
     make_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     first = make_rig(f"store.path={tmp_path / 'shared.db'}", "store.lease_seconds=1")

@@ -103,7 +103,7 @@ def test_each_host_is_shown_as_it_ends(rig3: Rig, form: str) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("options", [(), ("--stream",), ("--jsonl",), ("--json",)])
-def test_an_interrupted_cli_shows_the_results_it_has_and_the_task_goes_on(
+def test_an_interrupted_cli_shows_its_results_and_the_task_continues(
     rig3: Rig, options: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     with session(rig3, "run", "all", *options, "--shell", turns(rig3.folder)) as cli:
@@ -123,7 +123,7 @@ def test_an_interrupted_cli_shows_the_results_it_has_and_the_task_goes_on(
     assert attached.returncode == 0 and all(f"turn {number}" in attached.stdout for number in (1, 2, 3))
 
 
-def test_lines_of_real_hosts_come_while_they_are_written(rig3: Rig) -> None:
+def test_lines_of_real_hosts_are_shown_while_they_are_written(rig3: Rig) -> None:
     with session(rig3, "run", "all", "--stream", "--shell", turns(rig3.folder)) as cli:
         until(
             "all have said that they begin, and none has ended",
@@ -138,7 +138,7 @@ def test_lines_of_real_hosts_come_while_they_are_written(rig3: Rig) -> None:
     assert sorted(line.split(": ")[1] for line in lines[3:]) == ["turn 1", "turn 2", "turn 3"]
 
 
-def test_more_hosts_than_may_be_followed_lose_no_line(make_rig: Callable[..., Rig]) -> None:
+def test_more_hosts_than_can_be_followed_lose_no_line(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("limits.live_output_executions=1")
     rig.start_server()
     rig.start_agents(*NAMES)
@@ -192,7 +192,7 @@ def test_three_hundred_hosts_lose_no_line(make_rig: Callable[..., Rig]) -> None:
         fleet.close()
 
 
-def test_raw_gives_exactly_the_bytes_and_the_exit_code_may_be_passed_on(rig3: Rig) -> None:
+def test_raw_prints_the_exact_bytes_and_can_pass_on_the_exit_code(rig3: Rig) -> None:
     every = (
         "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); "
         "sys.stderr.buffer.write(b'\\x1b[31mred\\x00'); sys.exit(7)"
@@ -232,7 +232,7 @@ def test_raw_gives_exactly_the_bytes_and_the_exit_code_may_be_passed_on(rig3: Ri
         ("-q >/dev/full", 74, "No space left on device"),
     ],
 )
-def test_a_lost_output_is_one_sentence_with_the_task_and_never_invites_to_repeat(
+def test_a_lost_output_is_reported_with_the_task_and_suggests_no_repeat(
     rig: Rig, how: str, code: int, said: str | None
 ) -> None:
     rig.start_agents("node1")
@@ -256,7 +256,7 @@ def test_a_lost_output_is_one_sentence_with_the_task_and_never_invites_to_repeat
         assert done.stdout == "node1: completed, exit code 0\n  hi\n"
 
 
-def test_a_reader_that_leaves_ends_it_and_names_the_task(rig: Rig) -> None:
+def test_a_closed_pipe_ends_the_cli_which_names_the_task(rig: Rig) -> None:
     rig.start_agents("node1")
     done = subprocess.run(
         [
@@ -294,7 +294,7 @@ def test_a_reader_that_leaves_ends_it_and_names_the_task(rig: Rig) -> None:
         {"TERM": "dumb", "COLUMNS": "10"},
     ],
 )
-def test_a_narrow_terminal_or_encoding_costs_no_answer(rig: Rig, env: dict[str, str]) -> None:
+def test_a_narrow_terminal_or_encoding_loses_no_result(rig: Rig, env: dict[str, str]) -> None:
     rig.start_agents("node1")
     done = subprocess.run(
         [str(BIN / "clarion"), "run", "node1", "--", "echo", "漢字 → é"],

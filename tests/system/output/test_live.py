@@ -1,4 +1,4 @@
-"""One host's output followed while it comes, exact through kills of everybody who has a part in it."""
+"""Live output of one host, exact over kills of every part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDS = int(os.environ.get("LIVE_ROUNDS", "3"))
 
 @pytest.mark.capability("I18")
 @pytest.mark.timeout(400 + 10 * ROUNDS)
-def test_bytes_are_exact_through_kills_of_viewer_agent_and_server(rig: Rig, tmp_path: Path) -> None:
+def test_live_output_is_exact_over_kills_of_viewer_agent_and_server(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     stop, truth = tmp_path / "stop", tmp_path / "truth"
     loop = f"i=0; while [ ! -e {stop} ]; do i=$((i+1)); echo line $i; sleep 0.01; done"
@@ -56,7 +56,7 @@ def test_bytes_are_exact_through_kills_of_viewer_agent_and_server(rig: Rig, tmp_
     assert viewer.end["stdout"]["total_bytes"] == len(viewer.got["stdout"])
 
 
-def test_the_command_line_follows(rig: Rig) -> None:
+def test_the_command_line_follows_live_output(rig: Rig) -> None:
     rig.start_agents("node1")
     ran = rig.clarion(
         "run", "-f", "node1", "--shell", r"printf 'one\n\033[31mred\033[0m\n'; echo bad >&2; sleep 1; echo two; exit 3"

@@ -1,5 +1,5 @@
-"""Hosts that write as fast as they can, or whatever bytes they like: counts and hash stay exact, and nobody has to wait
-or to keep it all."""
+"""Hosts with output at full speed or of any bytes: counts and hash stay exact, and no part stores or waits for all
+of it."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def follow(rig: Rig, command: str, gate: Path, what: str) -> Viewer:
 
 
 @pytest.mark.capability("O8", "I15")
-def test_yes_as_fast_as_it_goes_fills_nothing_and_its_counts_are_true(rig: Rig, tmp_path: Path) -> None:
+def test_a_flood_of_output_uses_bounded_memory_and_its_counts_are_exact(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     viewer = follow(rig, f"yes | head -c {BYTES}; echo done >&2", tmp_path / "gate", f"yes, {BYTES:,} bytes")
     assert viewer.end is not None and viewer.total == {"stdout": BYTES, "stderr": 5}
@@ -171,7 +171,7 @@ def test_yes_as_fast_as_it_goes_fills_nothing_and_its_counts_are_true(rig: Rig, 
 
 
 @pytest.mark.capability("I18")
-def test_a_million_lines_a_second_are_counted_to_the_last(rig: Rig, tmp_path: Path) -> None:
+def test_a_million_lines_per_second_are_counted_exactly(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     paced = tmp_path / "paced.py"
     paced.write_text(PACED)
@@ -185,7 +185,7 @@ def test_a_million_lines_a_second_are_counted_to_the_last(rig: Rig, tmp_path: Pa
     assert viewer.end["stdout"]["sha256"] == digest.hexdigest()
 
 
-def test_zero_bytes_and_bytes_that_are_no_text_come_through_every_way_as_they_are(rig: Rig, tmp_path: Path) -> None:
+def test_nul_and_non_text_bytes_are_delivered_unchanged_on_every_path(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents("node1")
     rng, gate = Random(19), tmp_path / "gate"
     broken = (

@@ -1,4 +1,4 @@
-"""From an operator's command to a host's answer, through every part, as processes."""
+"""From an operator's command to the result of a host, through every part, as processes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.system.rig import Rig
 
 
 @pytest.mark.capability("Z10", "P5", "Q5", "V3")
-def test_a_command_runs_on_a_host_and_its_answer_comes_back(rig: Rig) -> None:
+def test_a_command_runs_on_a_host_and_its_result_is_shown(rig: Rig) -> None:
     rig.start_agents("web01")
     done = rig.clarion("run", "--hosts", "all", "--", "uname", "-a")
     assert done.returncode == 0 and "Linux" in done.stdout and "web01" in done.stdout, done
 
 
 @pytest.mark.capability("C10")
-def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None:
+def test_a_failure_is_explained_and_results_survive_a_restart(rig: Rig) -> None:
     rig.start_agents("web01")
     assert rig.clarion("run", "--hosts", "all", "--", "true").returncode == 0
     failed = rig.clarion("run", "--hosts", "all", "--", "sh", "-c", "exit 3")
@@ -31,7 +31,7 @@ def test_a_failure_says_why_and_both_are_there_after_a_restart(rig: Rig) -> None
 
 
 @pytest.mark.capability("I18", "F19")
-def test_bytes_come_back_as_they_were(rig: Rig) -> None:
+def test_output_bytes_are_returned_unchanged(rig: Rig) -> None:
     rig.start_agents("web01")
     every = "import sys; sys.stdout.buffer.write(bytes(range(256)) * 3); sys.stderr.buffer.write(b'\\x1b[31mred\\x00')"
     task_id = rig.run(argv=["python3", "-c", every])
@@ -42,7 +42,7 @@ def test_bytes_come_back_as_they_were(rig: Rig) -> None:
 
 
 @pytest.mark.capability("P4")
-def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
+def test_a_long_output_is_cut_in_the_middle_and_marked(rig: Rig) -> None:
     rig.start_agents("web01")
     task_id = rig.run(command="head -c 3000000 /dev/zero | tr '\\0' x; echo end")
     rig.wait_final(task_id)
@@ -55,7 +55,7 @@ def test_a_long_output_is_cut_in_the_middle_and_says_so(rig: Rig) -> None:
 
 
 @pytest.mark.capability("P3")
-def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> None:
+def test_parameters_are_passed_as_environment_and_never_as_shell_text(rig: Rig) -> None:
     rig.start_agents("web01")
     task_id = rig.run(
         command='printf %s "$P_name" "$1"', parameters={"name": "$(touch /tmp/pwned); `id`"}, args=["a b;c"]
@@ -66,7 +66,7 @@ def test_parameters_arrive_as_environment_and_never_as_shell_text(rig: Rig) -> N
 
 
 @pytest.mark.capability("P3")
-def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
+def test_a_script_runs_with_interpreter_stdin_and_directory(rig: Rig) -> None:
     rig.start_agents("web01")
     script = "import os, sys\nprint(os.getcwd(), sys.argv[1:], sys.stdin.read(), os.environ['COLOUR'])"
     task_id = rig.run(
@@ -78,7 +78,7 @@ def test_a_script_with_interpreter_stdin_and_directory(rig: Rig) -> None:
 
 
 @pytest.mark.capability("H3", "E1")
-def test_hosts_that_are_offline_never_started_and_say_so(make_rig: Callable[..., Rig]) -> None:
+def test_offline_hosts_are_reported_as_not_started(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig("liveness.start_grace=2")
     rig.start_server()
     rig.start_agents("web01", "web02")

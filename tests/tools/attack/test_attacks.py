@@ -59,7 +59,7 @@ def is_told(site: Site, before: tuple[Counter[str], Counter[str]], at_least: int
 
 @pytest.mark.capability("I16")
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if not attack.slow])
-def test_an_attack_is_cut_off_and_told(site: Site, name: str) -> None:
+def test_an_attack_is_cut_off_and_reported(site: Site, name: str) -> None:
     for who in pairs(name, site.tls):
         rss, before = memory(site), (site.refused(), site.told())
         done, must = attack(site, name, who), ATTACKS[name].must
@@ -72,7 +72,7 @@ def test_an_attack_is_cut_off_and_told(site: Site, name: str) -> None:
         assert memory(site) - rss < MOST_MIB * 1024
 
 
-def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
+def test_slow_attacks_are_cut_off_and_reported(site: Site) -> None:
     """All attacks run at the same time, because each takes a second or two."""
     rss, before = memory(site), (site.refused(), site.told())
     done: dict[tuple[str, str], Outcome] = {}
@@ -102,7 +102,7 @@ def test_attacks_that_take_their_time_are_cut_off_and_told(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.database])
-def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site, name: str) -> None:
+def test_false_reports_of_one_host_leave_almost_nothing_in_the_database(site: Site, name: str) -> None:
     """Two connections for a few seconds; every result has different output of 500 KiB."""
     before = site.stored()
     attack(site, name, "agent")
@@ -110,7 +110,7 @@ def test_what_one_host_reports_leaves_next_to_nothing_in_the_database(site: Site
 
 
 @pytest.mark.capability("I16")
-def test_afterwards_everybody_healthy_is_there_as_from_the_beginning(site: Site) -> None:
+def test_after_the_attacks_every_healthy_agent_is_still_connected(site: Site) -> None:
     settled(site)
     with site.api() as api:
         assert site.everybody_answers(api)

@@ -28,13 +28,13 @@ echo '{"cases": '"$cases"', "grown_mib": 0.5, "message": '"$cases"'}'
 
 
 @pytest.mark.capability("Q2")
-def test_two_thousand_cases_find_nothing_in_the_lane(tmp_path: Path) -> None:
+def test_two_thousand_cases_find_nothing_in_the_fast_path(tmp_path: Path) -> None:
     found = lane_run.fuzz(2_000, 50_000, tmp_path, impl=next(iter(MODULES)))
     assert found.clean and found.done == 2_000 and set(found.kinds) == {"message", "frames", "session"}
     assert not list(tmp_path.iterdir())
 
 
-def test_a_crash_is_counted_its_case_kept_and_the_rest_tried(
+def test_a_crash_is_counted_and_the_other_cases_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker = tmp_path / "python"
@@ -55,14 +55,14 @@ def test_growth_is_counted_as_a_leak(tmp_path: Path) -> None:
     assert (found.leaks, found.clean) == (1, False)
 
 
-def test_a_kept_case_is_the_very_case(tmp_path: Path) -> None:
+def test_a_kept_case_equals_the_failing_case(tmp_path: Path) -> None:
     numbers = {make(number).kind: number for number in range(500)}
     assert set(numbers) == {"message", "frames", "session"}
     for number in numbers.values():
         assert kept(keep(tmp_path, number, 0, "it failed")) == make(number)
 
 
-def test_what_a_case_raises_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_a_case_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def raises(impl: object, data: bytes) -> None:
         raise IndexError("out of range")
 
@@ -72,7 +72,7 @@ def test_what_a_case_raises_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert make(caught.value.number).kind == "message" and caught.value.begun == 1_000
 
 
-def test_a_kept_case_is_tried_again_alone(
+def test_a_kept_case_can_be_replayed_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = keep(tmp_path, next(number for number in range(500) if make(number).kind == "session"), 0, "it failed")

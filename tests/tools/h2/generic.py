@@ -1,4 +1,4 @@
-"""What every server must accept (h2spec's "generic" cases)."""
+"""Requests that every server must accept (h2spec's "generic" cases)."""
 
 from __future__ import annotations
 

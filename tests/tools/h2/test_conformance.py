@@ -29,7 +29,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_conforms(port: int, case: Case) -> None:
+def test_the_agent_port_conforms(port: int, case: Case) -> None:
     client = Client(port)
     try:
         if case.greet:
@@ -50,6 +50,6 @@ def test_the_page_lists_every_section() -> None:
     assert listed == Counter(case.section for case in CASES)
 
 
-def test_there_are_as_many_cases_as_h2spec_has_and_each_is_another() -> None:
+def test_the_cases_are_as_many_as_those_of_h2spec_and_distinct() -> None:
     assert len(CONFORMANCE) >= AT_LEAST
     assert [name for name, count in Counter(case.id for case in CASES).items() if count > 1] == []

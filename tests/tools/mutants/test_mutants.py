@@ -18,7 +18,7 @@ def test_a_mutant_applies_and_is_still_a_program(mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.promise)
-def test_its_tests_are_there_and_not_the_simulator_alone(mutant: Mutant) -> None:
+def test_a_mutant_names_existing_tests_besides_the_simulator(mutant: Mutant) -> None:
     assert [test for test in mutant.tests if not test.startswith("tests/tools/simulate/")]
     for test in mutant.tests:
         file, *names = test.split("::")
@@ -30,12 +30,12 @@ def test_its_tests_are_there_and_not_the_simulator_alone(mutant: Mutant) -> None
             ), f"{file}: no {name}"
 
 
-def test_there_are_as_many_as_were_asked_for_and_each_is_one_of_its_own() -> None:
+def test_the_mutants_have_the_requested_number_and_are_distinct() -> None:
     assert len(MUTANTS) >= 26 and len({(mutant.file, mutant.right, mutant.wrong) for mutant in MUTANTS}) == len(MUTANTS)
     assert len({mutant.promise for mutant in MUTANTS}) == len(MUTANTS)
 
 
-def test_a_line_that_is_written_otherwise_is_no_silent_success(tmp_path: Path) -> None:
+def test_a_mutant_whose_line_has_changed_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("a = 1\na = 1\n")
     with pytest.raises(ValueError, match="stands there 2 times"):
         text_of(Mutant("p", "x.py", "a = 1", "a = 2", ()), tmp_path)
@@ -43,7 +43,7 @@ def test_a_line_that_is_written_otherwise_is_no_silent_success(tmp_path: Path) -
         text_of(Mutant("p", "x.py", "b = 1", "a = 2", ()), tmp_path)
 
 
-def test_after_a_mutant_the_tree_is_as_it_was(tmp_path: Path) -> None:
+def test_a_mutant_leaves_the_tree_unchanged(tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("a = 1\n")
     with applied(Mutant("p", "x.py", "a = 1", "a = 2", ()), tmp_path):
         assert (tmp_path / "x.py").read_text() == "a = 2\n"

@@ -1,4 +1,4 @@
-"""What really happened, recorded outside of the software under test: starts, outputs, and messages to operators."""
+"""The real events, recorded outside of the software under test: starts, outputs, and messages to operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which connection is dropped at the limit, and which client is behind a proxy."""
+"""The connection that is dropped at the limit, and the client behind a proxy."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def worst(what: str, folder: Path, broken: str = "") -> tuple[int, int, int]:
 
 @pytest.mark.capability("Q6", "F4")
 @pytest.mark.parametrize("what", ["store", "journal"])
-def test_what_was_confirmed_is_there_whenever_the_power_fails(what: str, tmp_path: Path) -> None:
+def test_confirmed_records_survive_a_power_failure_at_any_time(what: str, tmp_path: Path) -> None:
     lost, looked, syncs = worst(what, tmp_path)
     assert lost == 0 and looked == 2 * POINTS and syncs > 20
 
@@ -101,7 +101,7 @@ def test_what_was_confirmed_is_there_whenever_the_power_fails(what: str, tmp_pat
     ("what", "broken"),
     [("store", "OFF"), ("store", "NORMAL"), ("journal", "no sync"), ("journal", "no sync of the directory")],
 )
-def test_a_sync_that_is_taken_out_is_noticed(what: str, broken: str, tmp_path: Path) -> None:
+def test_a_missing_sync_is_detected(what: str, broken: str, tmp_path: Path) -> None:
     lost, _, _ = worst(what, tmp_path, broken)
     assert lost > 0
 
@@ -126,7 +126,7 @@ def sync(path: str) -> Step:
     return Step("s", path, 0, b"")
 
 
-def test_bytes_without_a_sync_of_the_file_and_names_without_one_of_the_directory_are_gone(tmp_path: Path) -> None:
+def test_unsynced_bytes_and_names_are_lost(tmp_path: Path) -> None:
     a, b = "/d/a", "/d/b"
     cases: list[tuple[list[Step], dict[str, bytes]]] = [
         ([write(a, b"x")], {}),
@@ -145,7 +145,7 @@ def test_bytes_without_a_sync_of_the_file_and_names_without_one_of_the_directory
         assert left(*steps, folder=folder) == expected, number
 
 
-def test_a_drawn_failure_keeps_any_sectors_of_what_was_not_synced(tmp_path: Path) -> None:
+def test_a_random_failure_keeps_any_sectors_of_unsynced_data(tmp_path: Path) -> None:
     seen = set()
     for seed in range(200):
         folder = tmp_path / str(seed)

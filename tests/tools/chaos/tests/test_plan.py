@@ -19,7 +19,7 @@ def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:
 
 @pytest.mark.parametrize("store", ["sqlite", "mysql"])
 @pytest.mark.parametrize("kills", [5, 8, 100, 333])
-def test_as_many_kills_as_were_asked_for_and_every_kind_of_the_long_run(store: Store, kills: int) -> None:
+def test_a_plan_has_the_requested_kills_and_every_kind_of_fault(store: Store, kills: int) -> None:
     counts = Counter(fault.kind for fault in planned(3, store, kills))
     assert sum(counts[kind] for kind in KILL_KINDS) == kills
     assert counts["kill server"] and counts["kill agents"]
@@ -33,7 +33,7 @@ def test_as_many_kills_as_were_asked_for_and_every_kind_of_the_long_run(store: S
         )
 
 
-def test_faults_come_in_order_within_the_time_and_name_agents_that_there_are() -> None:
+def test_faults_are_ordered_within_the_time_and_name_existing_agents() -> None:
     plan = planned(4)
     assert [fault.at for fault in plan] == sorted(fault.at for fault in plan)
     assert all(0 <= fault.at <= 400 and 0 <= fault.seconds < 10 for fault in plan)

@@ -71,7 +71,7 @@ async def until(look: object) -> None:
         await trio.sleep(0.001)
 
 
-async def test_in_fine_weather_every_byte_comes_through_and_so_does_the_end() -> None:
+async def test_without_faults_every_byte_and_the_end_are_forwarded() -> None:
     async with site() as (echo, proxy):
         stream = await dial(echo, proxy)
         data = bytes(range(256)) * 4000
@@ -85,9 +85,7 @@ async def test_in_fine_weather_every_byte_comes_through_and_so_does_the_end() ->
 
 
 @pytest.mark.parametrize(("direction", "reached"), [("up", b""), ("down", b"more")])
-async def test_what_a_direction_swallows_is_gone_for_ever_and_nobody_hears_of_it(
-    direction: str, reached: bytes
-) -> None:
+async def test_swallowed_bytes_are_lost_without_an_error(direction: str, reached: bytes) -> None:
     async with site() as (echo, proxy):
         stream = await dial(echo, proxy)
         await stream.send_all(b"first")
@@ -157,7 +155,7 @@ async def test_a_reset_reaches_both_sides() -> None:
         assert echo.ends == ["reset"]
 
 
-async def test_a_deaf_door_accepts_and_carries_nothing() -> None:
+async def test_a_silent_port_accepts_and_forwards_nothing() -> None:
     async with site() as (echo, proxy):
         proxy.conditions = LinkConditions(deaf=True)
         stream = await dial(echo, proxy)
@@ -167,7 +165,7 @@ async def test_a_deaf_door_accepts_and_carries_nothing() -> None:
         assert scope.cancelled_caught and not echo.got
 
 
-async def test_a_slow_line_takes_its_time_on_a_fake_clock(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_slow_connection_delays_bytes_by_its_rate(autojump_clock: trio.testing.MockClock) -> None:
     assert LinkConditions(rate=1000).rate == 1000
     async with trio.open_nursery() as nursery:
         ours, theirs = trio.socket.socketpair()
@@ -185,7 +183,7 @@ async def test_a_slow_line_takes_its_time_on_a_fake_clock(autojump_clock: trio.t
 
 
 @pytest.mark.capability("F9")
-async def test_what_is_lost_on_the_way_comes_late_and_whole(autojump_clock: trio.testing.MockClock) -> None:
+async def test_lost_packets_delay_bytes_and_lose_none(autojump_clock: trio.testing.MockClock) -> None:
     again = random.Random(3)
     losses = [sum(1 for _ in iter(lambda: again.random() < 0.5, False)) for _ in range(5)]
     assert max(losses) > 1, "one is lost more than once"
@@ -224,7 +222,7 @@ async def test_a_reply_that_is_dropped_ends_the_connection_after_the_request_was
 
 
 @pytest.mark.parametrize("kind", NETWORK)
-async def test_a_fault_that_is_cancelled_leaves_a_good_line(kind: str) -> None:
+async def test_a_cancelled_fault_leaves_a_working_connection(kind: str) -> None:
     async with site() as (echo, proxy):
         with trio.move_on_after(0.05):
             await spoil([proxy], kind, 600)

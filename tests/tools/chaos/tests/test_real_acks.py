@@ -19,7 +19,7 @@ def frame(kind: int, payload: bytes, flags: int = 0) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + (1).to_bytes(4, "big") + payload
 
 
-def test_acks_are_found_however_the_bytes_are_cut() -> None:
+def test_acks_are_found_for_any_chunking() -> None:
     message = bytes(CommandMessage(result_ack=ResultAck(command_id="c", attempt=2)))
     grpc = b"\0" + len(message).to_bytes(4, "big") + message
     stream = (
@@ -50,7 +50,7 @@ def test_acks_are_found_however_the_bytes_are_cut() -> None:
     ],
     ids=["kept", "not final", "no output", "another output", "no row"],
 )
-def test_what_a_database_does_not_hold_is_missing(
+def test_results_missing_in_the_database_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: ExecutionStatus | None, output: bytes | None, missing: int
 ) -> None:
     site = Site(tmp_path)
@@ -72,6 +72,6 @@ def test_what_a_database_does_not_hold_is_missing(
 
 
 @pytest.mark.capability("F2")
-async def test_what_was_acknowledged_is_in_the_database_of_a_server_that_was_killed_at_once(tmp_path: Path) -> None:
+async def test_acknowledged_results_are_in_the_database_of_a_killed_server(tmp_path: Path) -> None:
     edge = await acks(tmp_path / "site", agents=2, times=5)
     assert edge.kills == 5 <= edge.seen and edge.good, edge.as_json()

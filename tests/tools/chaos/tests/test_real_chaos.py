@@ -27,7 +27,7 @@ def check(report: Report, options: Options) -> None:
 
 
 @pytest.mark.capability("G1", "Q4", "I8", "F1")
-async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Path) -> None:
+async def test_chaos_on_sqlite_loses_and_doubles_nothing(tmp_path: Path) -> None:
     report = await run_chaos(SQLITE, tmp_path / "site")
     check(report, SQLITE)
     assert bool(report.about["notes"]) == (os.geteuid() != 0 or not report.done.get(DISKS[0])), (
@@ -37,13 +37,13 @@ async def test_a_storm_on_sqlite_loses_doubles_and_forgets_nothing(tmp_path: Pat
 
 
 @pytest.mark.capability("G1", "F1")
-async def test_a_storm_on_mariadb_with_its_database_killed_and_commits_cut(tmp_path: Path) -> None:
+async def test_chaos_on_mariadb_with_kills_and_cut_commits_loses_and_doubles_nothing(tmp_path: Path) -> None:
     report = await run_chaos(MYSQL, tmp_path / "site")
     check(report, MYSQL)
     assert report.done["kill database"] and report.about["commits_cut"] >= 1
 
 
 @pytest.mark.parametrize("command", [SQLITE.command, MYSQL.command])
-def test_the_command_to_repeat_names_all_that_a_run_depends_on(command: str) -> None:
+def test_the_command_to_repeat_a_run_names_all_its_parameters(command: str) -> None:
     for word in ("AGENTS=", "EXECUTIONS=", "KILLS=", "SEED=", "STORE=", "--seconds"):
         assert word in command

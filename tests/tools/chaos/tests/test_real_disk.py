@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.mark.capability("F15")
 @pytest.mark.parametrize("how", ["eio", "enospc"])
-def test_results_wait_on_their_hosts_while_the_servers_disk_fails(
+def test_results_wait_on_their_hosts_while_the_disk_of_the_server_fails(
     make_rig: Callable[..., Rig], place: Path, tmp_path: Path, how: str
 ) -> None:
     rig = make_rig(INSECURE)
@@ -55,7 +55,7 @@ def test_results_wait_on_their_hosts_while_the_servers_disk_fails(
 
 @pytest.mark.capability("F15")
 @pytest.mark.parametrize("how", ["eio", "enospc"])
-def test_nothing_starts_on_a_host_whose_journal_cannot_be_written_and_it_heals(
+def test_nothing_starts_on_a_host_with_a_failed_journal_until_it_recovers(
     make_rig: Callable[..., Rig], place: Path, how: str
 ) -> None:
     rig = make_rig(INSECURE)

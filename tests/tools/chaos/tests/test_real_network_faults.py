@@ -13,7 +13,7 @@ SILENCE = 1.5
 
 
 @pytest.mark.capability("Q11", "I8", "F6")
-async def test_bad_lines_are_noticed_healed_and_lose_nothing(tmp_path: Path) -> None:
+async def test_network_faults_are_detected_and_lose_nothing(tmp_path: Path) -> None:
     found = await run_network_faults(
         tmp_path / "site",
         agents=3,

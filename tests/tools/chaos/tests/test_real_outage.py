@@ -15,7 +15,7 @@ from tests.tools.chaos.work import Work
 
 @pytest.mark.capability("D9", "F11")
 @pytest.mark.parametrize("store", ["sqlite", "mysql"])
-async def test_what_ends_without_a_database_is_there_when_it_is_back(
+async def test_results_from_an_outage_of_the_database_are_stored_afterwards(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requesting the work takes longer than the outage, as on a busy machine; all commands must run when the outage

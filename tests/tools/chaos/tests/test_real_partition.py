@@ -11,7 +11,7 @@ from tests.tools.chaos.site import SILENCE
 
 
 @pytest.mark.capability("K5", "Q11", "F7")
-async def test_half_of_the_agents_are_cut_off_and_nothing_is_lost_or_given_up(tmp_path: Path) -> None:
+async def test_a_partition_of_half_of_the_agents_loses_nothing(tmp_path: Path) -> None:
     found = await partition(tmp_path / "site", agents=4, seconds=1.5 * SILENCE, seed=1, short=True)
     assert found.good, found.as_json()
     assert found.noticed is not None and found.settled is not None and len(found.reached) == 10

@@ -44,14 +44,14 @@ CANCELED = ("canceled", "canceled")
         (row("lost", "shim_died"), True, False, ("lost", "shim_died"), False),
     ],
 )
-def test_a_row_contradicts_what_its_command_left_or_not(
+def test_a_row_that_contradicts_the_files_of_its_command_is_found(
     one: dict[str, Any], started: bool, ended: bool, journal: Any, holds: bool
 ) -> None:
     assert right(one, started, ended, journal) is holds
 
 
 @pytest.mark.capability("F21")
-async def test_commands_that_end_as_they_are_canceled_end_one_way_or_the_other(tmp_path: Path) -> None:
+async def test_commands_that_end_during_their_cancel_have_one_outcome(tmp_path: Path) -> None:
     found = await race(tmp_path / "site", agents=3, commands=12, seed=1)
     print(found.as_json())
     assert found.good, found.as_json()

@@ -62,7 +62,7 @@ def row(status: str, code: str | None = None, exit_code: int | None = None, size
         (row("pending"), ENDS, Evidence(False), "stuck"),
     ],
 )
-def test_a_row_against_what_its_host_has_left(
+def test_a_row_is_verified_against_the_files_of_its_host(
     one: dict[str, Any], expected: Expected, evidence: Evidence, kind: str | None
 ) -> None:
     verdict = Verdict()
@@ -82,7 +82,7 @@ def test_a_row_against_what_its_host_has_left(
         (["a"], set(), [], ["a"], "wrong_results"),
     ],
 )
-def test_the_files_against_all_rows(
+def test_the_files_are_verified_against_all_rows(
     known: list[str], once: set[str], twice: list[str], log: list[str], kind: str | None
 ) -> None:
     verdict = Verdict()
@@ -100,7 +100,7 @@ def test_the_files_against_all_rows(
         ({"status": "running"}, ["stuck"]),
     ],
 )
-def test_a_task_against_its_rows(changes: dict[str, Any], kinds: list[str]) -> None:
+def test_a_task_is_verified_against_its_rows(changes: dict[str, Any], kinds: list[str]) -> None:
     task = {
         "task_id": "t",
         "status": "failed",

@@ -33,7 +33,7 @@ def found(broken: Break) -> tuple[int, str]:
     pytest.fail(f"{broken.what}: none of {broken.seeds} seeds from {broken.first} on found it")
 
 
-def test_after_a_break_all_is_as_it_was() -> None:
+def test_a_break_leaves_the_code_unchanged() -> None:
     for broken in BREAKS:
         before = getattr(broken.where, broken.name)
         with applied(broken):
@@ -41,7 +41,7 @@ def test_after_a_break_all_is_as_it_was() -> None:
         assert getattr(broken.where, broken.name) is before
 
 
-def test_a_break_whose_line_is_gone_says_so() -> None:
+def test_a_break_whose_line_has_changed_is_an_error() -> None:
     gone = replace(BREAKS[0], right="a line that nobody wrote")
     with pytest.raises(AssertionError, match="does not hold 'a line that nobody wrote' exactly once"):
         altered(gone)

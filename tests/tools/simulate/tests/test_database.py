@@ -15,7 +15,7 @@ SEEDS = (2, 19, 40, 53)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_it_holds_what_sqlite_holds_after_the_same_saves(tmp_path: Path, seed: int) -> None:
+async def test_the_simulated_database_equals_sqlite_after_the_same_saves(tmp_path: Path, seed: int) -> None:
     with simulated():
         world, outcome = play(seed, record=True)
     assert not outcome.failures and world.recorded

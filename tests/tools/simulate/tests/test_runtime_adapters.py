@@ -48,7 +48,7 @@ def test_no_schedule_breaks_a_promise_under_trio(tmp_path: Path, monkeypatch: py
     assert starts > SEEDS * 10 and all(faults[name] for name in ("cut", "dumb", "kill", "stop", "away", "slow"))
 
 
-def test_a_connection_that_nobody_gives_up_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_never_closed_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(self: Sessions, heard: object, limit: float) -> None:
         """In the place of what watches over the silence of the server."""
 
@@ -59,7 +59,7 @@ def test_a_connection_that_nobody_gives_up_is_found(tmp_path: Path, monkeypatch:
             play(seed, tmp_path / str(seed))
 
 
-def test_trios_schedule_follows_from_the_seed_whatever_the_process() -> None:
+def test_the_schedule_of_trio_depends_only_on_the_seed() -> None:
     code = "from tests.tools.simulate.tests.test_runtime_adapters import digest; print(digest(1, 2))"
     told = {
         subprocess.run(

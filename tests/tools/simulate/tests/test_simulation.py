@@ -31,7 +31,7 @@ def test_no_schedule_breaks_a_promise(outcome: Outcome) -> None:
 
 
 @pytest.mark.capability("Q4", "F3")
-def test_every_fault_strikes_and_meets_executions_in_every_status(outcome: Outcome) -> None:
+def test_every_fault_occurs_during_executions_of_every_status(outcome: Outcome) -> None:
     assert [name for name in FAULTS if not outcome.faults[name]] == []
     assert [status for status in STATUSES if not sum(outcome.covered[status, name] for name in FAULTS)] == []
 
@@ -58,7 +58,7 @@ def traces(*seeds: int) -> str:
     return hashed.hexdigest()
 
 
-def test_a_seed_gives_the_same_trace_in_every_process_whatever_the_hash_seed_and_on_the_plain_twins() -> None:
+def test_a_seed_gives_the_same_trace_in_any_process_and_on_the_plain_twins() -> None:
     first = digest("3, 11, 24, 77", PYTHONHASHSEED="1", CLARION_PURE="0")
     assert first.startswith("c c "), "built without a compiler: there is nothing to compare"
     assert digest("3, 11, 24, 77", PYTHONHASHSEED="2", CLARION_PURE="0") == first

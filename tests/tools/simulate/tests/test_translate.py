@@ -77,7 +77,7 @@ def heard(message: CommandMessage) -> ev.Event | None:
     return wire.welcome(value) if kind == "welcome" else wire.event(message, lambda spec: None)  # type: ignore[arg-type]
 
 
-def test_both_ways_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translated_and_encoded_messages_give_the_same_events(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Heard(monkeypatch)
     with simulated():
         for seed in (2, 19, 40, 53, 60, 61):
