@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import click
 
+from server.admin.backup import backup
 from server.admin.ca import authority
 from server.admin.config import config
 from server.admin.group import ServerGroup
@@ -22,7 +23,7 @@ def cli() -> None:
     """The Clarion server: accepts tasks over REST and sends their commands to agents over gRPC."""
 
 
-for command in (init, run, config, restore, join_token, authority, version):
+for command in (init, run, config, backup, restore, join_token, authority, version):
     cli.add_command(command)
 
 

@@ -9,9 +9,14 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
+from server.backup import mysql_restore, swap
+from server.backup import restore as backup_restore
+from server.backup.migration import save_before_migration
+from server.backup.restore import Restored
 from server.cluster import lease
 from server.core.effects import CreateJoinToken, Save
 from server.core.engine import Engine
@@ -64,7 +69,24 @@ def restore(settings: Settings) -> int:
         InUse: A server runs on this data directory.
     """
     with locked(settings.data) as place:
+        swap.finish(settings.data)
         return trio.run(_restore, settings, place)
+
+
+def restore_from(settings: Settings, source: Path) -> Restored:
+    """Restore a backup, all or nothing, and end every execution that is open in it as `lost`.
+
+    Raises:
+        InUse: A server runs on this data directory.
+    """
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ClarionError("restore_failed", f"{settings.data}: {error.strerror}") from error
+    with locked(settings.data) as place:
+        swap.finish(settings.data)
+        work = backup_restore.restore if settings.store.kind == "sqlite" else mysql_restore.restore
+        return work(settings, source, place, lambda staged: trio.run(_restore, staged, place))
 
 
 def accept_database(settings: Settings) -> str:
@@ -83,6 +105,8 @@ def accept_database(settings: Settings) -> str:
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
     """Yield the store, not yet open; close it afterwards and translate its errors to ClarionError."""
+    swap.check_finished(settings.data)
+    await trio.to_thread.run_sync(save_before_migration, settings)
     store = wiring.store(settings)
     try:
         yield store

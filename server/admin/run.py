@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import click
 
-from server.admin.failures import CANNOT_CREATE, explain, fail, fail_settings, known_causes
+from server.admin.failures import CANNOT_CREATE, explain, fail, fail_settings, known_causes, known_errors
 from server.admin.init import prepare
 from server.admin.options import settings_options
+from server.backup import swap
 from server.errors import SOFTWARE
 from server.security import ca_files
 from server.security.init import InitFailed, ensure_token, read_token
@@ -30,12 +31,21 @@ def run(loaded: Loaded, with_init: bool) -> int:
         for path in prepare(settings).made:
             click.echo(f"made {path}", err=True)
     try:
+        _finish_restore(settings)
         _check_files(settings)
     except InitFailed as error:
         fail(CANNOT_CREATE, str(error), error.hint)
     except SettingsError as error:
         fail_settings(error)
     return _serve(settings, loaded.again)
+
+
+def _finish_restore(settings: Settings) -> None:
+    """Finish a restore that was interrupted while it replaced files."""
+    if swap.interrupted(settings.data):
+        with known_errors(settings), locked(settings.data):
+            swap.finish(settings.data)
+        click.echo(f"clarion-server: finished the interrupted restore of {settings.data}", err=True)
 
 
 def _check_files(settings: Settings) -> None:
@@ -58,6 +68,7 @@ def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
     # SIGHUP asks for a reload: until the server can handle it, it must not end the process
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from server import app
+    from server.backup.migration import save_before_migration
     from server.ops import logs
 
     logs.configure(settings.log.level)
@@ -70,6 +81,7 @@ def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
                     consequence="after a crash the next server waits until the lease of this one expires",
                     remedy="remove ProcSubset=pid from the unit, or mount /proc/sys into the container",
                 )
+            save_before_migration(settings)
             return int(app.run(settings, place, load))
     except BaseException as error:
         known = known_causes(error)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from server.settings.field_types import described
 from server.settings.sections.agent_port import AgentPort
+from server.settings.sections.backup import Backup
 from server.settings.sections.enrol import Enrol
 from server.settings.sections.guard import Guard
 from server.settings.sections.http import Http
@@ -36,6 +37,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     guard: Guard = Guard()
     enrol: Enrol = Enrol()
     store: Store = Store()
+    backup: Backup = Backup()
     writer: Writer = Writer()
     limits: Limits = Limits()
     liveness: Liveness = Liveness()
@@ -60,6 +62,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def database_file(self) -> Path:
         """The SQLite file: `store.path`, or clarion.db in the data directory."""
         return self.store.path or self.data / "clarion.db"
+
+    @property
+    def backup_directory(self) -> Path:
+        """Where backups are written: `backup.directory`, or backups in the data directory."""
+        return self.backup.directory or self.data / "backups"
 
 
 class Loaded(Struct, frozen=True, kw_only=True):

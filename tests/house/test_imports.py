@@ -51,8 +51,10 @@ ROOMS: dict[str, set[str]] = {
     "server.web.page": EDGE | WEB_FRAME | {"server.web.http"},
     "server.cluster": EDGE,
     "server.lifecycle": EDGE | {"server.rpc", "server.web", "server.cluster"},
+    "server.backup": MIDDLE | {"server.store", "server.lifecycle"},
     "server.app": EDGE | {"server.rpc", "server.web", "server.cluster", "server.lifecycle"},
-    "server.admin": EDGE | {"server.app", "server.cluster", "server.lifecycle"},
+    "server.admin": EDGE | {"server.app", "server.backup", "server.cluster", "server.doctor", "server.lifecycle"},
+    "server.doctor": EDGE | {"server.backup", "server.lifecycle"},
     "server.cli": {
         "server.errors",
         "server.core.selectors.fold",

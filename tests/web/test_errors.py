@@ -49,6 +49,13 @@ NOT_HTTP = {
         "database_replaced",
         "lease_held",
         "fenced",
+        "backup_failed",
+        "backup_running",
+        "backup_tool_missing",
+        "backup_damaged",
+        "backup_foreign",
+        "backup_newer",
+        "restore_failed",
     ),
 }
 """Said to agents, or by the server when it does not start."""

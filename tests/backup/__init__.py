@@ -1,0 +1,1 @@
+"""Backups, restores, and the backup before a change of the schema."""
