@@ -15,9 +15,11 @@ from pathlib import Path
 
 from server.backup.database import Content
 from server.errors import ClarionError
+from server.store.base import StoreUnavailable
 from server.store.lease import Lease, lease_from
 from server.store.migrate import DATABASE_ID, VERSIONS
 from server.store.sql import SQLITE
+from server.store.sqlite.errors import translate
 from server.store.sqlite.store import APPLICATION_ID
 
 STEP_PAGES = 2048
@@ -43,9 +45,11 @@ class SqliteDatabase:
             return None
         try:
             with closing(_reader(self.path)) as connection:
-                return _content(connection, self.path, count=False)
+                return _content(connection, self.path, "store_refused", count=False)
         except sqlite3.Error as error:
-            raise ClarionError("store_unavailable", f"{self.path}: {error}", field="store.path") from error
+            meaning = translate(error, str(self.path), opening=True)
+            code = "store_unavailable" if isinstance(meaning, StoreUnavailable) else "store_refused"
+            raise ClarionError(code, str(meaning), field="store") from error
 
     def needed_bytes(self) -> int:
         """See Database."""
@@ -79,7 +83,7 @@ def verified(path: Path) -> Content:
             (outcome,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if outcome != "ok":
                 raise ClarionError("backup_damaged", f"{path}: {outcome}")
-            return _content(connection, path, count=True)
+            return _content(connection, path, "backup_damaged", count=True)
     except sqlite3.Error as error:
         raise ClarionError("backup_damaged", f"{path}: {error}") from error
 
@@ -112,13 +116,13 @@ def _reader(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
-def _content(connection: sqlite3.Connection, path: Path, *, count: bool) -> Content | None:
+def _content(connection: sqlite3.Connection, path: Path, code: str, *, count: bool) -> Content | None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables:
         return None
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     if mark != APPLICATION_ID:
-        raise ClarionError("backup_damaged", f"{path}: this is another program's database")
+        raise ClarionError(code, f"{path}: this is another program's database; name another store.path")
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall()) if "meta" in names else {}
     return Content(
