@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import trio
 import trio_asyncio
 
-from agent import identity, policy, recovery
+from agent import connection_record, identity, policy, recovery
 from agent.clock import Clock, SystemClock
 from agent.conductor import Conductor
+from agent.connection_record import Connection, ConnectionRecord, address_text
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
@@ -174,6 +175,28 @@ async def _run(
                 log,
             )
             runner.before_end = sessions.streamer.finish
+            record = ConnectionRecord(
+                settings.state / connection_record.NAME,
+                lambda wall_ms, boot_ms: Connection(
+                    pid=os.getpid(),
+                    version=about.version,
+                    server=address_text(server),
+                    state="connecting",
+                    why="",
+                    boot_id=boot_id,
+                    since_ms=wall_ms,
+                    since_boot_ms=boot_ms,
+                    session=0,
+                    epoch=0,
+                    policy_file=str(settings.policy_file) if settings.policy_file else None,
+                    policy=rules,
+                    slots=settings.slots,
+                ),
+                parts.clock,
+                log,
+            )
+            sessions.opened = lambda welcome: record.opened(welcome.session, welcome.epoch)
+            sessions.ended = record.ended
             _resume(conductor, runner, state, spool, boot_id, found)
             for key in stale:
                 runner.remove(key)

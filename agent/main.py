@@ -129,7 +129,11 @@ def join(server: str, token_file: str, ca_pin: str, state: Path | None, hostname
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def status(state: Path | None, as_json: bool) -> None:
-    """Show the contents of the journal in a state directory."""
+    """Show whether the agent runs and is connected, to which server, since when, and what its journal holds.
+
+    It also shows the end of the certificate, the policy in force and the version. It only reads, so it may be used
+    while the agent runs.
+    """
     import orjson
 
     from agent import status as page

@@ -110,6 +110,10 @@ class Sessions:
         """Called with the state of the connection when it changes, in words."""
         self.certificate_refused: Callable[[], None] = lambda: None
         """Called when the server refuses the certificate of this host."""
+        self.opened: Callable[[Welcome], None] = lambda welcome: None
+        """Called when a session begins."""
+        self.ended: Callable[[str], None] = lambda why: None
+        """Called with the reason when a session ends or cannot begin."""
 
     def redial(self, why: str = "the certificate was renewed") -> None:
         """End the present session, or the pause before the next one, and connect again at once."""
@@ -141,6 +145,7 @@ class Sessions:
         """Run one session; return the seconds to wait if the server gave a time."""
         self._welcomed_at, self._redial = None, trio.Event()
         pause: float | None = None
+        why = ""
         try:
             async with self._dial() as stream:
                 await self._run_session(stream)
@@ -153,20 +158,24 @@ class Sessions:
             StateUnusable,
             trio.TooSlowError,
         ) as group:
-            self._log.warning("session_ended", why=_first(group))
+            why = _first(group)
+            self._log.warning("session_ended", why=why)
         except* LinkRefused as group:
-            if _first(group).startswith(CERTIFICATE_EXPIRED):
+            why = _first(group)
+            if why.startswith(CERTIFICATE_EXPIRED):
                 self.certificate_refused()
-            self._log.error("session_refused", why=_first(group), **_remedy(group))
+            self._log.error("session_refused", why=why, **_remedy(group))
         except* SessionEnded as group:
             ended = first_leaf(group)
             assert isinstance(ended, SessionEnded)
-            self._log.warning("session_ended", why=str(ended))
+            why = str(ended)
+            self._log.warning("session_ended", why=why)
             pause = ended.pause
         finally:
             self._send_queue.clear()
             self.streamer.clear()
             self._conductor.submit(ev.Disconnected())
+            self.ended(why or "the agent stops")
         return pause
 
     async def _run_session(self, stream: Stream) -> None:
@@ -179,6 +188,7 @@ class Sessions:
         self._conductor.submit(wire.welcome(welcome))
         self.state_changed("connected")
         self._log.info("session_opened", session=welcome.session, epoch=welcome.epoch)
+        self.opened(welcome)
         heartbeat = welcome.heartbeat_interval_ms / 1000 or self._timing.heartbeat
         silence = welcome.silence_limit_ms / 1000 or self._timing.silence
         last_received = _LastReceived(trio.current_time())
