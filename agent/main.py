@@ -1,4 +1,4 @@
-"""Command line of the agent: `clarion-agent join`, `clarion-agent run` and `clarion-agent status`."""
+"""Command line of the agent: `clarion-agent join`, `run`, `status` and `doctor`."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class _Commands(click.Group):
 def cli() -> None:
     """Run commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped by a signal, 2 wrong usage, 66 no state found, 69 could not join, 71 kernel or sandbox
-    unsuitable, 73 state directory unusable, 75 state directory in use by another agent, 77 not joined, or wrong token
-    or CA pin, 78 wrong settings, 70 other errors.
+    Exit codes: 0 stopped by a signal, 1 the doctor found an error, 2 wrong usage, 66 no state found, 69 could not join,
+    71 kernel or sandbox unsuitable, 73 state directory unusable, 75 state directory in use by another agent, 77 not
+    joined, or wrong token or CA pin, 78 wrong settings, 70 other errors.
     """
 
 
@@ -143,6 +143,39 @@ def status(state: Path | None, as_json: bool) -> None:
     except AgentError as error:
         _fail(error)
     click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if as_json else page.text(found))
+
+
+@cli.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file with the settings. [$CLARION_AGENT_CONFIG, else /etc/clarion/agent.toml, if any]",
+)
+@click.option("--state", metavar="DIR", help="State directory. [/var/lib/clarion-agent]")
+@click.option("--server", metavar="HOST:PORT", help="Agent port of the server. [the port named when joining]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+def doctor(config: Path | None, as_json: bool, **flags: object) -> None:
+    """Check what the agent needs: kernel, control groups, unit, limits, disk, certificate and the way to the server.
+
+    It changes nothing. Run it as the agent's user with the agent's settings. The exit code is 1 if a check found an
+    error; warnings do not change it.
+    """
+    import orjson
+
+    from agent import settings
+    from agent.doctor.doctor import examine
+    from proto.common import checkup
+
+    try:
+        found = examine(settings.load(config, os.environ, {**flags, "labels": None}))
+    except AgentError as error:
+        _fail(error)
+    if as_json:
+        click.echo(orjson.dumps(checkup.document(found), option=orjson.OPT_INDENT_2).decode())
+    else:
+        click.echo("\n".join(checkup.lines(found)))
+    sys.exit(checkup.exit_code(found))
 
 
 def _state(given: Path | None) -> Path:

@@ -9,6 +9,7 @@ import click
 from server.admin.backup import backup
 from server.admin.ca import authority
 from server.admin.config import config
+from server.admin.doctor import doctor
 from server.admin.group import ServerGroup
 from server.admin.init import init
 from server.admin.join_token import join_token
@@ -23,7 +24,7 @@ def cli() -> None:
     """The Clarion server: accepts tasks over REST and sends their commands to agents over gRPC."""
 
 
-for command in (init, run, config, backup, restore, join_token, authority, version):
+for command in (init, run, config, backup, restore, doctor, join_token, authority, version):
     cli.add_command(command)
 
 

@@ -29,6 +29,12 @@ class Backup(Struct, frozen=True, kw_only=True):
             "deleted. Those before a change of the schema are counted separately.",
         ),
     ] = 7
+    warn_after_hours: Annotated[
+        float,
+        bounded(
+            1, 87_600, "`clarion-server doctor` warns when the newest backup in `backup.directory` is older than this."
+        ),
+    ] = 26.0
     before_migration: Annotated[
         bool,
         described(

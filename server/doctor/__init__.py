@@ -1,0 +1,1 @@
+"""`clarion-server doctor`: checks an installation, whether its server runs or not."""

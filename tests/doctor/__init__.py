@@ -1,0 +1,1 @@
+"""`clarion-server doctor` and `clarion-agent doctor`."""
