@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import trio
 import trio_asyncio
 
-from agent import connection_record, identity, policy, recovery
+from agent import identity, policy, recovery
 from agent.clock import Clock, SystemClock
 from agent.conductor import Conductor
-from agent.connection_record import Connection, ConnectionRecord, address_text
 from agent.core import effects as out
 from agent.core import events as ev
 from agent.core.engine import Engine
@@ -38,6 +37,8 @@ from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
 from agent.shim.client import ForkServer, ForkServerLost
 from agent.shim.system import limits, linux
+from agent.status import connection as connection_record
+from agent.status.connection import Connection, ConnectionRecord, address_text
 from agent.storage.journal import Journal, Sizes, open_journal
 from agent.storage.lock import hold
 from agent.storage.spool import Spool

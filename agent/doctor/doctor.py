@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from agent import __version__, connection_record, policy
+from agent import __version__, policy
 from agent.doctor import machine, network, unit
 from agent.errors import AgentError
 from agent.settings import Settings
+from agent.status import connection as connection_record
 from agent.storage.lock import held, holder
 from proto.common.checkup import Finding, run
 

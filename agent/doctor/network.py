@@ -7,10 +7,10 @@ import ssl
 import time
 from collections.abc import Iterator
 
-from agent.connection_record import address_text
 from agent.enrolment import credentials
 from agent.settings import Settings
 from agent.shim.system import linux
+from agent.status.connection import address_text
 from proto.common.checkup import Finding
 
 SOON_SHARE = 0.1

@@ -245,5 +245,5 @@ async def _content(connection: Connection) -> Content | None:
     if "schema_version" not in names:
         return None
     meta = {str(name): str(value) for name, value in await connection.run("SELECT name, value FROM meta")}
-    versions = {int(version): int(steps) for version, steps in await connection.run(VERSIONS)}  # type: ignore[call-overload]
+    versions = {int(version): int(steps) for version, steps in await connection.run(VERSIONS)}
     return Content(meta.get(DATABASE_ID), versions, int(meta.get("epoch", 0)), {})

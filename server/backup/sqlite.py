@@ -83,9 +83,12 @@ def verified(path: Path) -> Content:
             (outcome,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if outcome != "ok":
                 raise ClarionError("backup_damaged", f"{path}: {outcome}")
-            return _content(connection, path, "backup_damaged", count=True)
+            content = _content(connection, path, "backup_damaged", count=True)
     except sqlite3.Error as error:
         raise ClarionError("backup_damaged", f"{path}: {error}") from error
+    if content is None:
+        raise ClarionError("backup_damaged", f"{path}: the database has no tables")
+    return content
 
 
 def free_lease(path: Path, epoch: int) -> None:

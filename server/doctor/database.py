@@ -70,4 +70,4 @@ def programs(settings: Settings) -> Iterator[Finding]:
         return
     dump = mysql.find(settings.backup.dump_program, "mariadb-dump", "mysqldump")
     load = mysql.find(settings.backup.load_program, "mariadb", "mysql")
-    yield Finding("backup.programs", "ok", f"{dump}, {load}")
+    yield Finding("backup_programs", "ok", f"{dump}, {load}")

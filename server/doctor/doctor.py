@@ -25,7 +25,7 @@ def examine(settings: Settings, *, deep: bool = False) -> list[Finding]:
         *([("database.check", partial(database.quick_check, settings))] if deep else []),
         ("disk", partial(files.disk, settings)),
         ("backup", partial(files.backups, settings)),
-        ("backup.programs", partial(database.programs, settings)),
+        ("backup_programs", partial(database.programs, settings)),
         ("ulimit", partial(process.open_files, settings)),
         ("ports", partial(process.ports, settings)),
         ("server", partial(process.server, settings)),

@@ -144,7 +144,7 @@ def backups(settings: Settings) -> Iterator[Finding]:
         yield Finding("backup", "ok", f"{len(found)} backups, the newest of {made.created}")
     if directory.stat().st_dev == settings.data.stat().st_dev:
         yield Finding(
-            "backup.place",
+            "backup_place",
             "warning",
             "the backups are on the same disk as the data directory",
             "set backup.directory to another disk, or copy them to another machine",

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 import trio
 
-from agent import connection_record
-from agent.connection_record import Connection, ConnectionRecord, address_text
 from agent.core.model import Now
 from agent.enrolment import credentials
 from agent.enrolment.credentials import Joined, Receipt
 from agent.log import Log
 from agent.policy import Policy
 from agent.shim.system import linux
-from agent.status import status, text
+from agent.status import connection as connection_record
+from agent.status.connection import Connection, ConnectionRecord, address_text
+from agent.status.report import status, text
 from agent.storage.journal import Sizes, open_journal
 from proto.messages import CommandMessage, Drain
 from tests.agent.enrolment.test_renewal import START, Host

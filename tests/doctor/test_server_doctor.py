@@ -68,7 +68,7 @@ def test_a_sound_installation_has_no_error_and_is_not_changed(tmp_path: Path) ->
     found = examine(settings, deep=True)
     assert not errors(found)
     checks = by_check(found)
-    assert {name for name, one in checks.items() if one.level == "warning"} == {"server", "backup.place"}
+    assert {name for name, one in checks.items() if one.level == "warning"} == {"server", "backup_place"}
     assert checks["database.check"].level == "ok" and checks["backup"].level == "ok"
     assert files(settings.data) == before
 

@@ -16,6 +16,7 @@ from werkzeug.datastructures import Headers
 
 from server.core.effects import CreateTask, Save
 from server.errors import PROBLEMS
+from server.errors.backups import BACKUPS
 from server.fleet.watching import WatchLimits
 from server.store.base import StoreRefused, StoreUnavailable
 from server.web.app import serve
@@ -49,13 +50,7 @@ NOT_HTTP = {
         "database_replaced",
         "lease_held",
         "fenced",
-        "backup_failed",
-        "backup_running",
-        "backup_tool_missing",
-        "backup_damaged",
-        "backup_foreign",
-        "backup_newer",
-        "restore_failed",
+        *(problem.code for problem in BACKUPS),
     ),
 }
 """Said to agents, or by the server when it does not start."""

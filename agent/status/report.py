@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
-from agent import __version__, connection_record, identity
-from agent.connection_record import address_text
+from agent import __version__, identity
 from agent.core.model import Stage
 from agent.enrolment import credentials
 from agent.errors import NoState, StateUnusable
 from agent.shim.system import linux
+from agent.status import connection as connection_record
+from agent.status.connection import address_text
 from agent.storage.journal import read_journal
 from agent.storage.lock import held, holder
 from proto.common import file_errors
