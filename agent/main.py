@@ -136,7 +136,7 @@ def status(state: Path | None, as_json: bool) -> None:
     """
     import orjson
 
-    from agent import status as page
+    from agent.status import report as page
 
     try:
         found = page.status(_state(state))
