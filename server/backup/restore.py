@@ -23,8 +23,13 @@ from server.errors import ClarionError
 from server.lifecycle import database_id
 from server.security import ca_files
 from server.security.init import InitFailed
+from server.settings.faults import SettingsError
+from server.settings.load import load
 from server.settings.schema import Settings
 from server.store.migrate import migrations
+
+WHERE = ("kind", "path", "host", "port", "socket", "database")
+"""Settings of the section store that say which database it is."""
 
 EndOpen = Callable[[Settings], int]
 """Ends every open execution of the database that the settings name as lost, and returns their number."""
@@ -62,6 +67,7 @@ def check(settings: Settings, source: Path) -> Manifest:
             f"{newest}",
             field="--from",
         )
+    _check_settings(settings, source, found)
     if found.kind != settings.store.kind:
         raise ClarionError(
             "backup_foreign",
@@ -174,6 +180,30 @@ def _plan(settings: Settings, stage: Path, stamp: str) -> tuple[list[swap.Move],
         files.copy(stage / sqlite.SqliteDatabase.file, moved)
         moves[-1] = swap.Move(str(moved), str(target), f"{target}.before-restore-{stamp}")
     return moves, put_back
+
+
+def _check_settings(settings: Settings, source: Path, found: Manifest) -> None:
+    """Check that the server.toml which will be put back names the database that is restored now.
+
+    Otherwise the next start would look for the database elsewhere.
+    """
+    name = "server.toml"
+    if name not in found.files or os.path.lexists(settings.data / name):
+        return
+    try:
+        theirs = load(source / name, environ={}).settings.store
+    except SettingsError:
+        return  # the check of the files or the next start names the fault
+    ours = settings.store
+    differing = [key for key in WHERE if getattr(theirs, key) != getattr(ours, key)]
+    if differing:
+        raise ClarionError(
+            "backup_foreign",
+            f"{source / name}, which would be put back, sets another {', '.join(f'store.{key}' for key in differing)}",
+            field=f"store.{differing[0]}",
+            hint=f"run the command with --config {source / name}, or first write {settings.data / name} with the "
+            "settings of this installation; nothing was changed",
+        )
 
 
 def _check_same_installation(data: Path, source: Path, found: Manifest) -> None:

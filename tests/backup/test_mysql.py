@@ -11,13 +11,15 @@ import trio
 
 from server.admin import offline
 from server.admin.init import prepare
-from server.backup import create, folder, manifest, mysql
+from server.backup import create, folder, manifest, mysql, mysql_restore
 from server.core.states import ExecutionStatus as E
+from server.doctor.doctor import examine
 from server.errors import ClarionError
 from server.lifecycle import database_id, wiring
 from server.settings.schema import Settings
 from server.settings.sections.backup import Backup
 from server.settings.sections.store import Store
+from server.store import migrate
 from tests.mariadb import PASSWORD, USER, MariaDB
 from tests.store.make import create as create_task
 from tests.store.make import hosts, moved
@@ -157,3 +159,55 @@ def test_a_dump_without_its_end_or_without_a_table_is_no_backup(mariadb: MariaDB
     dump.write_bytes(b"".join(lines).replace(b"CREATE TABLE `command_host`", b"CREATE TABLE `x`"))
     with pytest.raises(ClarionError, match="command_host"):
         mysql.check_dump(dump)
+
+
+def test_an_older_schema_is_dumped_before_it_is_changed(mariadb: MariaDB, tmp_path: Path) -> None:
+    settings = installation(mariadb, tmp_path)
+    newest = migrate.migrations("mysql")[-1].version
+    mariadb.sql(
+        f"DROP TABLE {settings.store.database}.host_set; "
+        f"DELETE FROM {settings.store.database}.schema_version WHERE version = {newest}"
+    )
+    failing = msgspec.structs.replace(settings, backup=Backup(dump_program=tmp_path / "nothing"))
+    with pytest.raises(ClarionError, match="backup_tool_missing"):
+        offline.create_join_token(failing, 60, 1, {})
+    assert number(mariadb, settings, f"schema_version WHERE version = {newest}") == 0
+    offline.create_join_token(settings, 60, 1, {})
+    (made,) = folder.complete(settings.backup_directory, migration=True)
+    assert manifest.read(made).schema_version == newest - 1
+    assert number(mariadb, settings, f"schema_version WHERE version = {newest}") == 1
+
+
+@pytest.mark.parametrize("failing", range(1, 4))
+def test_a_restore_that_fails_at_any_statement_changes_nothing(
+    mariadb: MariaDB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    settings = installation(mariadb, tmp_path)
+    rights(mariadb, settings)
+    written = create.write(settings, tmp_path / "backups", 7)
+    trio.run(fill, settings, 1)
+    real, calls = mysql_restore._run, 0
+
+    def run(given: Settings, statements: list[str]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise ClarionError("restore_failed", "the connection is lost")
+        real(given, statements)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mysql_restore, "_run", run)
+        with pytest.raises(ClarionError, match="connection is lost"):
+            offline.restore_from(settings, written.path)
+    assert number(mariadb, settings, "command_host") == 12
+    assert offline.restore_from(settings, written.path).lost == 6
+    assert number(mariadb, settings, "command_host") == 9
+
+
+def test_the_doctor_knows_mysql(mariadb: MariaDB, tmp_path: Path) -> None:
+    settings = installation(mariadb, tmp_path)
+    found = {one.check: one for one in examine(settings, deep=True)}
+    assert found["database"].level == "ok" and found["backup_programs"].level == "ok"
+    gone = msgspec.structs.replace(settings, store=msgspec.structs.replace(settings.store, port=1))
+    found = {one.check: one for one in examine(gone)}
+    assert found["database"].level == "error" and "does not answer" in found["database"].message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from server.security.lock import InUse, locked
 from server.settings.schema import Settings
 from server.settings.sections.store import Store
 from server.store.sqlite.store import SqliteStore
-from tests.backup.site import files, fill, in_child, installation, killed_at_each_step
+from tests.backup.site import KILLED, files, fill, in_child, installation, killed_at_each_step
 
 
 def restore(settings: Settings, backup: Path) -> Result:
@@ -284,3 +285,60 @@ def test_a_database_on_another_path_is_restored_there(tmp_path: Path) -> None:
     trio.run(fill, settings, 1)
     offline.restore_from(settings, backup)
     assert rows(settings.database_file) == 6 and not base.database_file.exists()
+
+
+def test_the_settings_that_come_back_must_name_the_restored_database(tmp_path: Path) -> None:
+    base = installation(tmp_path / "d", 2)
+    (tmp_path / "disk").mkdir()
+    (base.data / "server.toml").write_text(f'[store]\npath = "{tmp_path / "disk" / "fleet.db"}"\n')
+    settings = Settings(data=base.data, store=Store(path=tmp_path / "disk" / "fleet.db"))
+    shutil.move(base.database_file, settings.database_file)
+    backup = create.write(settings, tmp_path / "backups", 1).path
+    shutil.rmtree(base.data)
+    settings.database_file.unlink()
+    done = restore(base, backup)
+    assert done.exit_code == 78 and "store.path" in done.stderr and f"--config {backup}" in done.stderr, done.output
+    done = CliRunner().invoke(
+        cli,
+        ["restore", "--data", str(base.data), "--config", str(backup / "server.toml"), "--from", str(backup)],
+    )
+    assert done.exit_code == 0, done.output
+    assert rows(settings.database_file) == 6
+    assert CliRunner().invoke(cli, ["join-token", "create", "--data", str(base.data)]).exit_code == 0
+
+
+def interrupt(settings: Settings, backup: Path) -> None:
+    """Restore in a process that is killed before its first rename after the point of no return."""
+
+    def work() -> None:
+        swap._carry_out = lambda folder, move: os.kill(os.getpid(), signal.SIGKILL)
+        offline.restore_from(settings, backup)
+
+    assert in_child(work) == KILLED and swap.interrupted(settings.data)
+
+
+def test_the_finish_of_an_interrupted_restore_can_be_killed_at_any_step_too(tmp_path: Path) -> None:
+    settings, backup = changed_after_a_backup(tmp_path)
+    (settings.data / "admin.token").unlink()
+    interrupt(settings, backup)
+    shutil.copytree(settings.data, tmp_path / "interrupted")
+    unfinished = 0
+    for step in killed_at_each_step(lambda: swap.finish(settings.data)):
+        unfinished += swap.interrupted(settings.data)
+        swap.finish(settings.data)
+        assert rows(settings.database_file) == 9 and (settings.data / "admin.token").exists(), f"step {step}"
+        assert rows(settings.database_file, E.LOST) == 6, f"step {step}"
+        shutil.rmtree(settings.data)
+        shutil.copytree(tmp_path / "interrupted", settings.data)
+    assert unfinished > 5
+
+
+def test_a_start_finishes_an_interrupted_restore(tmp_path: Path) -> None:
+    settings, backup = changed_after_a_backup(tmp_path)
+    interrupt(settings, backup)
+    other = CliRunner().invoke(cli, ["join-token", "create", "--data", str(settings.data)])
+    assert other.exit_code == 73 and "a restore was interrupted" in other.stderr
+    settings.admin_token.chmod(0o644)  # so that the start ends after the restore
+    started = CliRunner().invoke(cli, ["run", "--data", str(settings.data)])
+    assert "finished the interrupted restore" in started.stderr and started.exit_code == 73
+    assert rows(settings.database_file) == 9 and not swap.interrupted(settings.data)
