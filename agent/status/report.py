@@ -10,6 +10,7 @@ import msgspec
 
 from agent import __version__, identity
 from agent.core.model import Stage
+from agent.core.state import State
 from agent.enrolment import credentials
 from agent.errors import NoState, StateUnusable
 from agent.shim.system import linux
@@ -29,7 +30,12 @@ def status(state: Path) -> dict[str, Any]:
     """
     journal = state / "journal"
     try:
-        header, folded, end, damage = read_journal(journal)
+        try:
+            header, folded, end, damage = read_journal(journal)
+        except FileNotFoundError:
+            if not credentials.has_joined(state):
+                raise
+            header, folded, end, damage = None, State(), 0, ""  # joined, and not started yet
         host = state / identity.NAME
         running = held(state)
         joined = credentials.joined(state) if credentials.has_joined(state) else None
@@ -97,11 +103,12 @@ def _connection(state: Path, pid: int | None) -> dict[str, Any] | None:
 def text(found: dict[str, Any]) -> str:
     """Format the result of `status` for people."""
     running = f"running, pid {found['agent_pid']}" if found["agent_running"] else "not running"
+    missing = "(header lost)" if found["journal_bytes"] else "(none yet)"
     lines = [
         f"host      {found['host_id'] or '(none yet)'}",
         f"agent     {running}, {_version(found)}",
         *_connection_lines(found),
-        f"journal   {found['journal_id'] or '(header lost)'}, {found['journal_bytes']} bytes",
+        f"journal   {found['journal_id'] or missing}, {found['journal_bytes']} bytes",
     ]
     if found["journal_damage"]:
         lines.append(f"damage    {found['journal_damage']}")

@@ -18,16 +18,18 @@ from server.settings.schema import Loaded
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: path, removed and the manifest.")
 @settings_options
 def backup(loaded: Loaded, to: Path | None, keep: int | None, as_json: bool) -> None:
-    """Write a verified backup of the database, the CA, the tokens and server.toml. The server may run meanwhile.
+    """Write a verified backup of the database, the CA, the tokens and the settings. The server may run meanwhile.
 
-    The last line of the output is the folder of the backup. It holds private keys, so keep it as secret as the data
-    directory. The password file of a MySQL database is not part of it.
+    The configuration file in use becomes server.toml of the backup. The last line of the output is the folder. It holds
+    private keys, so keep it as secret as the data directory. The password file of a MySQL database is not part of it.
     """
     from server.backup import create
 
     settings = loaded.settings
     with known_errors(settings):
-        written = create.write(settings, to or settings.backup_directory, keep or settings.backup.keep)
+        written = create.write(
+            settings, to or settings.backup_directory, keep or settings.backup.keep, config=loaded.file
+        )
     if as_json:
         document = {
             "path": str(written.path),

@@ -73,8 +73,13 @@ def restore(settings: Settings) -> int:
         return trio.run(_restore, settings, place)
 
 
-def restore_from(settings: Settings, source: Path) -> Restored:
+def restore_from(settings: Settings, source: Path, config: Path | None = None) -> Restored:
     """Restore a backup, all or nothing, and end every execution that is open in it as `lost`.
+
+    Args:
+        settings: Name the data directory and the database.
+        source: The folder of the backup.
+        config: The file that the settings come from, if any. Unless it is in the backup, it stays in use.
 
     Raises:
         InUse: A server runs on this data directory.
@@ -86,7 +91,8 @@ def restore_from(settings: Settings, source: Path) -> Restored:
     with locked(settings.data) as place:
         swap.finish(settings.data)
         work = backup_restore.restore if settings.store.kind == "sqlite" else mysql_restore.restore
-        return work(settings, source, place, lambda staged: trio.run(_restore, staged, place))
+        keep_config = config is not None and config.absolute().parent != source.absolute()
+        return work(settings, source, place, lambda staged: trio.run(_restore, staged, place), keep_config=keep_config)
 
 
 def accept_database(settings: Settings) -> str:

@@ -37,7 +37,7 @@ def restore(loaded: Loaded, source: Path | None) -> None:
         if source is None:
             number = offline.restore(loaded.settings)
         else:
-            done = offline.restore_from(loaded.settings, source)
+            done = offline.restore_from(loaded.settings, source, loaded.file)
             number = done.lost
             click.echo(f"restored {source} of {done.manifest.created}")
             if done.put_back:

@@ -56,10 +56,20 @@ def write(
     reason: Literal["backup", "migration"] = "backup",
     suffix: str = "",
     source: Database | None = None,
+    config: Path | None = None,
 ) -> Written:
     """Write a backup, verify it, give it its final name, then delete the oldest ones beyond `keep`.
 
     A server may use the data directory and the database meanwhile.
+
+    Args:
+        settings: Name the data directory and the database.
+        directory: Directory of all backups.
+        keep: Number of backups that stay.
+        reason: Why it is written; each reason is counted separately.
+        suffix: End of the name.
+        source: The database, if it is not that of the settings.
+        config: The configuration file in use; it becomes server.toml in the backup.
 
     Raises:
         ClarionError: There is no database (database_missing), or the backup could not be written; then nothing with a
@@ -79,7 +89,7 @@ def write(
         _check_space(directory, source.needed_bytes())
         stage = place.stage(place.new_name(time.time(), suffix))
         try:
-            made = _fill(settings, source, stage, reason)
+            made = _fill(settings, source, stage, reason, config)
             final = place.publish(stage)
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)  # the next backup removes what is left
@@ -95,12 +105,19 @@ def write(
 
 
 def _fill(
-    settings: Settings, source: Database, stage: Path, reason: Literal["backup", "migration"]
+    settings: Settings,
+    source: Database,
+    stage: Path,
+    reason: Literal["backup", "migration"],
+    config: Path | None,
 ) -> manifest.Manifest:
     content = source.copy(stage / source.file)
     listed = {source.file: manifest.describe(stage / source.file)}
-    for name in files.present(settings.data):
-        files.copy(settings.data / name, stage / name)
+    wanted = {name: settings.data / name for name in files.present(settings.data)}
+    if config is not None:
+        wanted[files.CONFIG] = config
+    for name, path in wanted.items():
+        files.copy(path, stage / name)
         listed[name] = manifest.describe(stage / name)
     made = manifest.Manifest(
         format=manifest.FORMAT,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from server.security.durable import sync_directory
 
-SINGLE = ("admin.token", "metrics.token", "join.token", "ca.pin", "database.id", "server.toml")
+CONFIG = "server.toml"
+SINGLE = ("admin.token", "metrics.token", "join.token", "ca.pin", "database.id", CONFIG)
 CA = "ca"
 
 

@@ -28,13 +28,13 @@ NAME_CHARS = 64
 """Maximum length of a database name."""
 
 
-def restore(settings: Settings, source: Path, place: str, end_open: EndOpen) -> Restored:
+def restore(settings: Settings, source: Path, place: str, end_open: EndOpen, *, keep_config: bool = False) -> Restored:
     """See server.backup.restore.restore.
 
     Raises:
         ClarionError: It cannot be restored; the installation is as before.
     """
-    found = check(settings, source)
+    found = check(settings, source, keep_config=keep_config)
     data, stamp = settings.data, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = str(settings.store.database)
     scratch, kept = f"{target[: NAME_CHARS - 20]}_restore", f"{target[: NAME_CHARS - 20]}_{stamp}"
@@ -50,7 +50,7 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen) -> 
             staged = _staged(settings, stage, scratch)
             mysql.ask(staged, lambda connection: _free_lease(connection, epoch))
             lost = end_open(staged)
-            moves, put_back = plan_files(settings, stage, stamp)
+            moves, put_back = plan_files(settings, stage, stamp, keep_config)
             old, new = mysql.ask(settings, mysql.tables), mysql.ask(staged, mysql.tables)
             renames = [f"{_name(target)}.{_name(name)} TO {_name(kept)}.{_name(name)}" for name in old]
             renames += [f"{_name(scratch)}.{_name(name)} TO {_name(target)}.{_name(name)}" for name in new]

@@ -52,8 +52,13 @@ class Restored:
     kept: tuple[Path, ...]
 
 
-def check(settings: Settings, source: Path) -> Manifest:
+def check(settings: Settings, source: Path, *, keep_config: bool = False) -> Manifest:
     """Check a backup, and that it belongs to this data directory. Nothing is written.
+
+    Args:
+        settings: Name the data directory and the database.
+        source: The folder of the backup.
+        keep_config: The settings come from a file that stays, so that of the backup is not put back.
 
     Raises:
         ClarionError: It is damaged, of another installation, of a newer release, or of another kind of database.
@@ -67,7 +72,8 @@ def check(settings: Settings, source: Path) -> Manifest:
             f"{newest}",
             field="--from",
         )
-    _check_settings(settings, source, found)
+    if not keep_config:
+        _check_settings(settings, source, found)
     if found.kind != settings.store.kind:
         raise ClarionError(
             "backup_foreign",
@@ -84,7 +90,7 @@ def check(settings: Settings, source: Path) -> Manifest:
     return found
 
 
-def restore(settings: Settings, source: Path, place: str, end_open: EndOpen) -> Restored:
+def restore(settings: Settings, source: Path, place: str, end_open: EndOpen, *, keep_config: bool = False) -> Restored:
     """Restore a backup of SQLite. The caller holds the lock of the data directory.
 
     Args:
@@ -92,11 +98,12 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen) -> 
         source: The folder of the backup.
         place: Place of the data directory's lock.
         end_open: Makes a database safe to start.
+        keep_config: See check.
 
     Raises:
         ClarionError: It cannot be restored; the installation is as before.
     """
-    found = check(settings, source)
+    found = check(settings, source, keep_config=keep_config)
     data, stamp = settings.data, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     with ExitStack() as undo:
         try:
@@ -108,7 +115,7 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen) -> 
             sqlite.free_lease(stage / sqlite.SqliteDatabase.file, _present_epoch(settings, place))
             lost = end_open(_staged(settings, stage))
             _check_staged(stage)
-            moves, put_back = _plan(settings, stage, stamp)
+            moves, put_back = _plan(settings, stage, stamp, keep_config)
         except OSError as error:
             raise ClarionError("restore_failed", f"{error.filename or data}: {error.strerror or error}") from error
         undo.pop_all()  # from here on the restore is completed, not undone
@@ -147,7 +154,7 @@ def _check_staged(stage: Path) -> None:
     sqlite.verified(stage / sqlite.SqliteDatabase.file)
 
 
-def plan_files(settings: Settings, stage: Path, stamp: str) -> tuple[list[swap.Move], list[str]]:
+def plan_files(settings: Settings, stage: Path, stamp: str, keep_config: bool) -> tuple[list[swap.Move], list[str]]:
     """Decide which files besides the database are put in place: those that the installation lacks.
 
     A token or a CA that was replaced since the backup must not become valid again, so existing ones stay. A CA that
@@ -158,6 +165,8 @@ def plan_files(settings: Settings, stage: Path, stamp: str) -> tuple[list[swap.M
     """
     data, moves, put_back = settings.data, [], []
     for name in (*files.SINGLE, files.CA):
+        if name == files.CONFIG and keep_config:
+            continue
         place = (data / name).absolute()
         missing = not os.path.lexists(place) or (name == files.CA and not _usable(data))
         if missing and os.path.lexists(stage / name):
@@ -166,10 +175,10 @@ def plan_files(settings: Settings, stage: Path, stamp: str) -> tuple[list[swap.M
     return moves, put_back
 
 
-def _plan(settings: Settings, stage: Path, stamp: str) -> tuple[list[swap.Move], list[str]]:
+def _plan(settings: Settings, stage: Path, stamp: str, keep_config: bool) -> tuple[list[swap.Move], list[str]]:
     """Decide what is put in place."""
     data, target = settings.data, settings.database_file.absolute()
-    moves, put_back = plan_files(settings, stage, stamp)
+    moves, put_back = plan_files(settings, stage, stamp, keep_config)
     for suffix in swap.DATABASE_SUFFIXES[1:]:  # the log of the old database must never meet the new one
         path = f"{target}{suffix}"
         moves.append(swap.Move(None, path, f"{target}.before-restore-{stamp}{suffix}"))
@@ -187,7 +196,7 @@ def _check_settings(settings: Settings, source: Path, found: Manifest) -> None:
 
     Otherwise the next start would look for the database elsewhere.
     """
-    name = "server.toml"
+    name = files.CONFIG
     if name not in found.files or os.path.lexists(settings.data / name):
         return
     try:

@@ -18,7 +18,7 @@ import msgspec
 from server.settings.faults import Fault, SettingsError
 from server.settings.renamed import current_names, variable, warning
 from server.settings.rules import broken, value_of
-from server.settings.schema import Loaded, Settings
+from server.settings.schema import FROM_FILE, Loaded, Settings
 from server.settings.table import Row, plain, rows, sections
 
 FILE_LIMIT = 1 << 20
@@ -106,7 +106,7 @@ def _file(config: Path | None, env: Mapping[str, str], data: _Given | None) -> P
 
 
 def _read(file: Path, faults: list[Fault], warnings: list[str]) -> dict[str, _Given]:
-    source = f"file {file}"
+    source = f"{FROM_FILE}{file}"
     try:
         with file.open("rb") as handle:
             raw = handle.read(FILE_LIMIT + 1)

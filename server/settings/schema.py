@@ -25,6 +25,9 @@ from server.settings.sections.log import Log
 from server.settings.sections.store import Store
 from server.settings.sections.writer import Writer
 
+FROM_FILE = "file "
+"""Begins the source of a setting that comes from a file; its path follows."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """All settings. The field names are the TOML sections; `data` stands at the top level."""
@@ -83,3 +86,9 @@ class Loaded(Struct, frozen=True, kw_only=True):
     sources: dict[str, str]
     warnings: tuple[str, ...] = ()
     again: Callable[[], Loaded] | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The configuration file that at least one setting comes from; None without one."""
+        found = [source for source in self.sources.values() if source.startswith(FROM_FILE)]
+        return Path(found[0].removeprefix(FROM_FILE)) if found else None

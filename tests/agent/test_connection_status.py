@@ -79,6 +79,8 @@ def test_the_end_of_the_certificate_is_shown_on_the_servers_clock_and_on_this_ma
     boot_ms = linux.boottime_ns() // 1_000_000
     if received:
         credentials.save_receipt(tmp_path, Receipt(1, linux.boot_id(), boot_ms, 3_600_000))
+    fresh = status(tmp_path)
+    assert fresh["journal_id"] is None and "(none yet)" in text(fresh) and fresh["executions"] == []
     journal, _ = open_journal(tmp_path / "journal", new_id="j", now_ms=1, warn=print, sizes=Sizes(1 << 20, 0))
     journal.close()
     found = status(tmp_path)

@@ -342,3 +342,22 @@ def test_a_start_finishes_an_interrupted_restore(tmp_path: Path) -> None:
     started = CliRunner().invoke(cli, ["run", "--data", str(settings.data)])
     assert "finished the interrupted restore" in started.stderr and started.exit_code == 73
     assert rows(settings.database_file) == 9 and not swap.interrupted(settings.data)
+
+
+def test_a_configuration_file_outside_the_data_directory_is_saved_and_not_put_beside_the_one_in_use(
+    tmp_path: Path,
+) -> None:
+    settings = installation(tmp_path / "d", 1)
+    config = tmp_path / "etc.toml"
+    config.write_text(f'data = "{settings.data}"\n[log]\nlevel = "warning"\n')
+    done = CliRunner().invoke(cli, ["backup", "--config", str(config), "--to", str(tmp_path / "backups")])
+    assert done.exit_code == 0, done.output
+    backup = Path(done.stdout.splitlines()[-1])
+    assert (backup / "server.toml").read_text() == config.read_text()
+    shutil.rmtree(settings.data)
+    done = CliRunner().invoke(cli, ["restore", "--config", str(config), "--from", str(backup)])
+    assert done.exit_code == 0 and "server.toml" not in done.stdout, done.output
+    assert not (settings.data / "server.toml").exists()
+    shutil.rmtree(settings.data)
+    done = CliRunner().invoke(cli, ["restore", "--config", str(backup / "server.toml"), "--from", str(backup)])
+    assert done.exit_code == 0 and (settings.data / "server.toml").read_text() == config.read_text()
