@@ -35,7 +35,7 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen, *, 
         ClarionError: It cannot be restored; the installation is as before.
     """
     found = check(settings, source, keep_config=keep_config)
-    data, stamp = settings.data, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    data, stamp = settings.data, swap.unused_stamp(time.time(), settings.data)
     target = str(settings.store.database)
     scratch, kept = f"{target[: NAME_CHARS - 20]}_restore", f"{target[: NAME_CHARS - 20]}_{stamp}"
     try:

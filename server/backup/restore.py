@@ -104,7 +104,8 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen, *, 
         ClarionError: It cannot be restored; the installation is as before.
     """
     found = check(settings, source, keep_config=keep_config)
-    data, stamp = settings.data, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    data = settings.data
+    stamp = swap.unused_stamp(time.time(), data, settings.database_file.parent)
     with ExitStack() as undo:
         try:
             stage = swap.stage(data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,21 @@ def stage(data: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700)
     return folder
+
+
+def unused_stamp(now: float, *folders: Path) -> str:
+    """Return the time for the names of files that are kept; no file in `folders` has it in its name.
+
+    Args:
+        now: Seconds since 1970.
+        folders: Folders in which files are kept.
+    """
+    first = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    stamp, number = first, 1
+    while any(any(folder.glob(f"*.before-restore-{stamp}*")) for folder in folders):
+        number += 1
+        stamp = f"{first}_{number}"
+    return stamp
 
 
 def commit(data: Path, moves: list[Move]) -> None:

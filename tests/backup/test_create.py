@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -60,6 +61,7 @@ def test_commits_during_a_backup_are_neither_blocked_nor_part_of_it(
         def commit() -> None:
             nonlocal steps
             steps += 1
+            assert steps < 1000, "the copy begins again with each commit"
             writer.execute("BEGIN IMMEDIATE")
             writer.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (f"load-{steps}", "x" * 5000))
             writer.execute("COMMIT")
@@ -116,15 +118,21 @@ def test_two_backups_at_the_same_time_are_refused(tmp_path: Path) -> None:
 
 def test_a_backup_that_is_killed_at_any_step_leaves_no_half_one(tmp_path: Path) -> None:
     settings, directory = installation(tmp_path / "d", 1), tmp_path / "backups"
-    create.write(settings, directory, 2)
+    earlier = [create.write(settings, directory, 3).path for _ in range(3)]
+    shutil.copytree(directory, tmp_path / "three")
+    numbers = set()
     for step in killed_at_each_step(partial(create.write, settings, directory, 2)):
         found = complete_ones(directory)
-        assert found, f"step {step}: the earlier backups are gone"
+        numbers.add(len(found))
+        assert found and found[0] in earlier, f"step {step}: the earlier backups are gone"
         for path in found:
             assert_whole(path)
-    create.write(settings, directory, 2)
-    assert not list(directory.glob(".partial-*")) and not list(directory.glob(".removed-*"))
-    assert len(complete_ones(directory)) == 2
+        create.write(settings, directory, 2)
+        assert not list(directory.glob(".partial-*")) and not list(directory.glob(".removed-*"))
+        assert len(complete_ones(directory)) == 2
+        shutil.rmtree(directory)
+        shutil.copytree(tmp_path / "three", directory)
+    assert numbers == {2, 3, 4}, "killed before, after and while the oldest are deleted"
 
 
 @pytest.mark.parametrize("file_bytes", [100, 4096, 65536])

@@ -361,3 +361,25 @@ def test_a_configuration_file_outside_the_data_directory_is_saved_and_not_put_be
     shutil.rmtree(settings.data)
     done = CliRunner().invoke(cli, ["restore", "--config", str(backup / "server.toml"), "--from", str(backup)])
     assert done.exit_code == 0 and (settings.data / "server.toml").read_text() == config.read_text()
+
+
+def test_restores_in_the_same_second_keep_everything_that_they_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, backup = changed_after_a_backup(tmp_path)
+    monkeypatch.setattr("server.backup.restore.time.time", lambda: 1_800_000_000.0)
+    for number in (1, 2, 3):
+        offline.restore_from(settings, backup)
+        kept = [
+            path for path in settings.data.glob("clarion.db.before-restore-*") if not path.name.endswith(("wal", "shm"))
+        ]
+        assert len(kept) == number
+    assert sorted(rows(path) for path in kept) == [9, 9, 15]
+
+
+def test_a_file_that_appears_during_an_interruption_does_not_replace_the_kept_one(tmp_path: Path) -> None:
+    (swap.stage(tmp_path) / "new").write_text("restored")
+    (tmp_path / "kept").write_text("old")
+    (tmp_path / "place").write_text("appeared")
+    swap.commit(tmp_path, [swap.Move("new", str(tmp_path / "place"), str(tmp_path / "kept"))])
+    assert ((tmp_path / "place").read_text(), (tmp_path / "kept").read_text()) == ("restored", "old")
