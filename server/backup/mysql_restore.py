@@ -55,7 +55,7 @@ def restore(settings: Settings, source: Path, place: str, end_open: EndOpen, *, 
             renames = [f"{_name(target)}.{_name(name)} TO {_name(kept)}.{_name(name)}" for name in old]
             renames += [f"{_name(scratch)}.{_name(name)} TO {_name(target)}.{_name(name)}" for name in new]
             if old:
-                _run(settings, [f"CREATE DATABASE {_name(kept)}"])
+                _run(settings, [f"CREATE DATABASE IF NOT EXISTS {_name(kept)}"])
             _run(settings, [f"RENAME TABLE {', '.join(renames)}"])
         except BaseException:
             shutil.rmtree(stage, ignore_errors=True)
