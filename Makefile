@@ -12,7 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := $(wildcard _speedups/*/*_c.pxd _speedups/*/*_py.py)
 SYSTEM_TESTS := system or browser
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge packages repository images clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -135,6 +135,18 @@ race: $(VENV)/test-tools build ## commands that end within 5 ms of their cancel;
 ack-edge: $(VENV)/test-tools build ## kill the server within a millisecond of an acknowledgement: its database must contain what it acknowledged; KILLS=1000 AGENTS=4
 	$(PY) -m tests.tools.chaos --edge $(call flag,KILLS,kills) $(call flag,AGENTS,agents) $(call flag,SEED,seed) $(call flag,REPORT,report) $(ARGS)
 
+packages: $(VENV)/packaging build ## deb and rpm packages, the one-file agent and SHA256SUMS in build/packages; RUNTIME=portable|system ARCH=amd64|arm64 OUT= ARGS='--pure'
+	@$(PYTHON) deploy/dev/system_packages.py packages
+	$(PY) -m deploy.packages build $(call flag,RUNTIME,runtime) $(call flag,ARCH,arch) $(call flag,OUT,out) $(ARGS)
+
+repository: $(VENV)/packaging ## signed apt and yum repositories of the built packages; KEY=fingerprint RUNTIME=portable|system OUT=
+	@$(PYTHON) deploy/dev/system_packages.py packages
+	$(PY) -m deploy.packages repository --key "$(KEY)" $(call flag,RUNTIME,runtime) $(call flag,OUT,out) $(ARGS)
+
+images: $(VENV)/packaging ## container images of the built packages as OCI archives, with buildah; RUNTIME=portable|system OUT= ARGS='--image agent'
+	@$(PYTHON) deploy/dev/system_packages.py images
+	$(PY) -m deploy.packages images $(call flag,RUNTIME,runtime) $(call flag,OUT,out) $(ARGS)
+
 clean: ## remove everything that was built; DATA is kept
 	rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -f $(foreach kind,so c html,_speedups/*.$(kind) _speedups/*/*.$(kind))
@@ -158,4 +170,9 @@ $(VENV)/compiled: $(VENV)/installed $(SPEEDUPS)
 $(VENV)/test-tools: $(VENV)/installed
 	@echo "clarion: installing what tests and checks need (a minute or two, once)"
 	@CLARION_PURE=1 $(PIP) -e '.[server,cli,dev]'
+	@touch $@
+
+$(VENV)/packaging: $(VENV)/installed
+	@echo "clarion: installing what builds packages (a minute, once)"
+	@CLARION_PURE=1 $(PIP) -e '.[server,cli,cluster,build,packages]'
 	@touch $@

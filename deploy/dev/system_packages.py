@@ -1,8 +1,8 @@
 """Checks that the system has what a step of the Makefile needs.
 
-Usage: `python3 deploy/dev/system_packages.py build|database|browser|pictures|test`. As root it installs missing
-packages with apt; otherwise it prints the command to run. It runs on plain python3, before there is a virtual
-environment. Exit code 1: the step cannot continue.
+Usage: `python3 deploy/dev/system_packages.py STEP` with a key of STEPS. As root it installs missing packages with apt;
+otherwise it prints the command to run. It runs on plain python3, before there is a virtual environment. Exit code 1:
+the step cannot continue.
 """
 
 from __future__ import annotations
@@ -70,12 +70,29 @@ CLOCK = (Need("libfaketime", has_faketime, ("libfaketime",)),)
 DOCS = (Need("curl", has_command("curl"), ("curl",)), Need("jq", has_command("jq"), ("jq",)))
 """The blocks of docs/reference/api.md, which a test runs, use them."""
 CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
+PACKAGES = (
+    Need("strip", has_command("strip"), ("binutils",)),
+    Need("gpg", has_command("gpg"), ("gpg", "gpg-agent")),
+    Need("apt-ftparchive", has_command("apt-ftparchive"), ("apt-utils",)),
+    Need("rpmsign", has_command("rpmsign"), ("rpm",)),
+    Need("createrepo_c", has_command("createrepo_c"), ("createrepo-c",)),
+)
+IMAGES = (
+    Need("buildah", has_command("buildah"), ("buildah",)),
+    Need("debootstrap", has_command("debootstrap"), ("debootstrap",)),
+)
+PACKAGE_CHECKS = (
+    Need("lintian", has_command("lintian"), ("lintian",), "packages are not checked against Debian's policy"),
+    Need("rpm2cpio", has_command("rpm2cpio"), ("rpm2cpio", "cpio"), "the contents of rpm packages are not compared"),
+)
 STEPS = {
     "build": BUILD,
     "database": DATABASE,
     "browser": BROWSER,
     "pictures": BROWSER + CHINESE,
-    "test": DATABASE + BROWSER + CLOCK + DOCS,
+    "packages": PACKAGES,
+    "images": IMAGES,
+    "test": DATABASE + BROWSER + CLOCK + DOCS + PACKAGES + PACKAGE_CHECKS,
 }
 
 

@@ -1,0 +1,1 @@
+"""Builds the installable artefacts: deb and rpm packages, the one-file agent, repositories and container images."""
