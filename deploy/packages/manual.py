@@ -23,7 +23,7 @@ FILES = {
     "clarion-server": (
         ("/etc/clarion/server.toml", "Settings."),
         ("/var/lib/clarion", "Database, CA, tokens and certificates."),
-        ("/var/backups/clarion", "Backups of clarion-backup.timer."),
+        ("/var/backups/clarion", "Backups of clarion-backup.timer, and those before changes of the schema."),
     ),
     "clarion-agent": (
         ("/etc/clarion/agent.toml", "Settings."),

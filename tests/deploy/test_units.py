@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from deploy.packages.layout import AGENT_UNITS, UNITS
+from deploy.packages.layout import AGENT_UNITS, HERE, UNITS
 from deploy.packages.scripts import UNITS as BY_FOLDER
 
 SETS = ("split", "one-tree")
@@ -157,7 +158,10 @@ def test_sysusers_and_tmpfiles_name_the_server_s_user_and_folders() -> None:
     assert user[-1] == f"/var/lib/{server['StateDirectory']}"
     folder = (UNITS / "tmpfiles.d/clarion-server.conf").read_text().splitlines()[-1].split()
     assert folder == ["d", backup["ReadWritePaths"], "0700", server["User"], server["Group"], "-"]
-    assert backup["ReadWritePaths"] in backup["ExecStart"]
+    assert backup["ExecStart"] == "/usr/bin/clarion-server backup --config /etc/clarion/server.toml"
+    packaged = tomllib.loads((HERE / "etc/server.toml").read_text())
+    assert packaged["backup"]["directory"] == backup["ReadWritePaths"]
+    assert packaged["data"] == f"/var/lib/{backup['StateDirectory']}"
 
 
 def test_the_example_keeps_the_server_s_own_command() -> None:
