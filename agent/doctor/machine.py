@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.service import kernel
 from agent.settings import Settings
-from agent.shim.system import cgroup, limits
+from agent.shim.system import cgroup, limits, linux
 from proto.common.checkup import Finding
 
 FREE_INODES = 1000
@@ -17,30 +16,21 @@ FREE_INODES = 1000
 
 
 def kernel_calls() -> Iterator[Finding]:
-    """Check the calls that the agent needs to watch processes; Linux 5.3 has them, containers may forbid them."""
+    """Check what the agent checks at its start: the calls that it needs, and those that it can do without."""
     release = os.uname().release
-    try:
-        descriptor = os.pidfd_open(os.getpid())
-    except OSError as error:
+    needs = kernel.missing()
+    for need in needs:
+        yield Finding("kernel", "error", f"Linux {release}: {need}", kernel.REMEDY)
+    why = linux.probe_process_handles()
+    if why:
         yield Finding(
-            "kernel.pidfd_open",
-            "error",
-            f"Linux {release}: {error.strerror}",
-            "use Linux 5.3 or newer"
-            if error.errno == errno.ENOSYS
-            else "let the container's seccomp profile allow pidfd_open",
+            "kernel.process_handles",
+            "warning",
+            f"Linux {release}: {kernel.HANDLES}: {why}; {kernel.WITHOUT_HANDLES}",
+            kernel.HANDLES_REMEDY,
         )
-        return
-    try:
-        signal.pidfd_send_signal(descriptor, 0)
-    except OSError as error:
-        yield Finding(
-            "kernel.pidfd_send_signal", "error", f"Linux {release}: {error.strerror}", "use Linux 5.3 or newer"
-        )
-        return
-    finally:
-        os.close(descriptor)
-    yield Finding("kernel", "ok", f"Linux {release} has the calls that the agent needs")
+    if not needs and not why:
+        yield Finding("kernel", "ok", f"Linux {release} has the calls that the agent needs")
 
 
 def proc() -> Iterator[Finding]:

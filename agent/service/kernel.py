@@ -55,32 +55,43 @@ NEEDS = (
 )
 
 
-def check(log: Log) -> None:
-    """Try what the agent needs, and choose the fallback for what it can do without.
+REMEDY = "use a newer kernel; in a container, allow these calls in its seccomp profile and mount /proc"
+HANDLES = "pidfd_open, pidfd_send_signal"
+HANDLES_REMEDY = "use Linux 5.3 or later; in a container, allow these calls in its seccomp profile"
+WITHOUT_HANDLES = "the agent looks at its commands every 0.1 s instead of being told of their end"
 
-    Raises:
-        KernelUnsuitable: Something necessary is missing. The message names all of it.
-    """
-    missing = []
+
+def missing() -> list[str]:
+    """Try what the agent needs, and return a description of each need that the kernel does not meet."""
+    found = []
     for need in NEEDS:
         try:
             need.attempt()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
                 continue  # this says nothing about the kernel; limits are checked elsewhere
-            missing.append(f"{need.name} (needed {need.purpose}, since Linux {need.since}): {error.strerror}")
-    if missing:
+            found.append(f"{need.name} (needed {need.purpose}, since Linux {need.since}): {error.strerror}")
+    return found
+
+
+def check(log: Log) -> None:
+    """Try what the agent needs, and choose the fallback for what it can do without.
+
+    Raises:
+        KernelUnsuitable: Something necessary is missing. The message names all of it.
+    """
+    needs = missing()
+    if needs:
         raise KernelUnsuitable(
-            f"Linux {os.uname().release} does not offer what the agent needs: {'; '.join(missing)}",
-            "use a newer kernel; in a container, allow these calls in its seccomp profile and mount /proc",
+            f"Linux {os.uname().release} does not offer what the agent needs: {'; '.join(needs)}", REMEDY
         )
     why = linux.probe_process_handles()
     if why:
         log.warning(
             "process_handles_missing",
-            calls="pidfd_open, pidfd_send_signal",
+            calls=HANDLES,
             why=why,
             kernel=os.uname().release,
-            consequence="the agent looks at its commands every 0.1 s instead of being told of their end",
-            remedy="use Linux 5.3 or later; in a container, allow these calls in its seccomp profile",
+            consequence=WITHOUT_HANDLES,
+            remedy=HANDLES_REMEDY,
         )

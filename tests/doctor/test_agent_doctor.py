@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
-import signal
+import re
 import socket
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 
 from agent.doctor import machine, network, unit
 from agent.doctor.doctor import examine
+from agent.errors import KernelUnsuitable
+from agent.log import Log
+from agent.service import kernel
 from agent.settings import Settings
 from proto.common.checkup import Finding
 from tests.agent.peer import peer
@@ -33,17 +37,31 @@ def forbidden(*_: object) -> int:
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
-@pytest.mark.parametrize(("call", "remedy"), [(refused, "5.3"), (forbidden, "seccomp")])
-def test_a_kernel_without_pidfd_open_is_an_error(monkeypatch: pytest.MonkeyPatch, call: object, remedy: str) -> None:
+@pytest.mark.parametrize("call", [refused, forbidden])
+@pytest.mark.parametrize("name", ["os.pidfd_open", "signal.pidfd_send_signal"])
+def test_a_kernel_without_process_handles_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, name: str, call: object
+) -> None:
     assert [one.level for one in machine.kernel_calls()] == ["ok"]
-    monkeypatch.setattr(os, "pidfd_open", call)
+    with monkeypatch.context() as patch:
+        patch.setattr(name, call)
+        (found,) = machine.kernel_calls()
+    assert (found.check, found.level) == ("kernel.process_handles", "warning")
+    assert "5.3" in found.remedy and "seccomp" in found.remedy
+    assert [one.level for one in machine.kernel_calls()] == ["ok"]
+
+
+@pytest.mark.parametrize("need", kernel.NEEDS, ids=lambda need: need.name)
+def test_a_need_that_would_end_the_agent_at_its_start_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, need: kernel.Need
+) -> None:
+    needs = [dataclasses.replace(one, attempt=refused if one is need else one.attempt) for one in kernel.NEEDS]
+    monkeypatch.setattr(kernel, "NEEDS", needs)
     (found,) = machine.kernel_calls()
-    assert (found.check, found.level) == ("kernel.pidfd_open", "error") and remedy in found.remedy
-
-
-def test_a_kernel_without_pidfd_send_signal_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signal, "pidfd_send_signal", refused)
-    assert [(one.check, one.level) for one in machine.kernel_calls()] == [("kernel.pidfd_send_signal", "error")]
+    assert (found.check, found.level, found.remedy) == ("kernel", "error", kernel.REMEDY)
+    assert need.name in found.message and need.purpose in found.message
+    with pytest.raises(KernelUnsuitable, match=re.escape(need.name)):
+        kernel.check(Log())
 
 
 @pytest.mark.parametrize(
