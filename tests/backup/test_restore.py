@@ -232,6 +232,7 @@ def test_a_folder_that_is_no_backup_says_what_to_name(tmp_path: Path) -> None:
         assert done.exit_code == 65 and "name the folder of one backup" in done.stderr
 
 
+@pytest.mark.capability("F14")
 def test_a_restore_that_is_killed_at_any_step_is_nothing_or_can_be_finished(tmp_path: Path) -> None:
     original, backup = changed_after_a_backup(tmp_path)
     settings = Settings(data=tmp_path / "work")

@@ -11,6 +11,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from server.core.states import ExecutionStatus
 from tests.system.rig import BIN, Rig, until
 
@@ -35,6 +37,7 @@ def server(rig: Rig, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.capability("F14")
 def test_a_backup_under_load_is_restored_elsewhere(rig: Rig, tmp_path: Path) -> None:
     rig.start_agents(*NAMES)
     starts, backups = tmp_path / "starts", tmp_path / "backups"
