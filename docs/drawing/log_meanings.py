@@ -36,6 +36,9 @@ SERVER = {
         "`clarion_alarms_total`.",
         "read `message`, and [operations](../guide/operations.md#when-a-part-of-the-database-is-lost)",
     ),
+    "backup_before_migration": Meaning(
+        "A backup was written to `path`, because this release changes the schema of the database from version `schema`."
+    ),
     "boot_id_unreadable": Meaning(
         "The server cannot read the boot id of its machine. After a crash the next one waits for the lease to expire.",
         "follow `remedy`",
@@ -183,6 +186,10 @@ AGENT = {
     "command_ended": Meaning("The result of a command is stored and is sent to the server."),
     "command_not_started": Meaning("No process was started for a command. The server gets the reason.", "see `error`"),
     "command_rejected": Meaning("The agent did not accept a command.", "see `reason` in [reasons](reasons.md)"),
+    "connection_not_recorded": Meaning(
+        "`clarion-agent status` and the doctor do not show the present connection: `file` cannot be written.",
+        "free some disk space, or mend the rights of the state directory",
+    ),
     "directory_removal_failed": Meaning(
         "The directory of an ended command could not be deleted. The agent tries again, also at its next start.",
         "see `error`; check the state directory",
