@@ -28,6 +28,7 @@ from server.cluster import lease
 from server.conductor import Conductor
 from server.core.engine import Engine
 from server.core.events import Now, ServerStopping
+from server.core.records import Records
 from server.core.states import TaskStatus
 from server.errors import ClarionError
 from server.fleet.registry import Registry
@@ -240,6 +241,8 @@ class App:
         _follow(metrics, conductor, registry, writer, live)
         for alarm in await recovery.replace_bad_values(store):
             health.alarm(alarm)
+        records = Records()
+        await recovery.load_records(store, records)
         hosts = await recovery.load_hosts(store, registry, engine, clock.now())
         identities, requests = await recovery.load_identities(store), await recovery.load_join_requests(store)
         access = (
@@ -275,7 +278,8 @@ class App:
                 engine=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
                 tokens=TokenVerifier(*reload.read_tokens(settings)), nursery=nursery, shutdown=self.stop,
                 metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
-                identities=identities, join_requests=requests, ca_pin=None if access is None else access.pin,
+                identities=identities, join_requests=requests, records=records,
+                ca_pin=None if access is None else access.pin,
             )  # fmt: skip
             async with AsyncExitStack() as stack:
                 if access is not None and enrol_sock is not None:

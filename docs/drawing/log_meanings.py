@@ -83,8 +83,6 @@ SERVER = {
     ),
     "host_renamed": Meaning("An operator renamed a host."),
     "host_replaced": Meaning("A new host took over the name of `host_id`, by its token or by an operator."),
-    "host_set_deleted": Meaning("A host set was deleted."),
-    "host_set_saved": Meaning("A host set was created or changed."),
     "hostname_invalid": Meaning(
         "A host claims a name that the server does not accept. It keeps its earlier name, or gets its id as name.",
         "correct the hostname of the machine, or rename the host",
@@ -115,6 +113,8 @@ SERVER = {
     "lease_taken_from_stopped_server": Meaning("The lease of an earlier server expired, and this server took it."),
     "loaded": Meaning("The server has read hosts and open tasks from the database."),
     "ready": Meaning("The server takes requests and connections."),
+    "record_deleted": Meaning("An operator deleted a record of a noun, such as a host set; `noun` is its table."),
+    "record_saved": Meaning("An operator created or changed a record of a noun, such as a host set."),
     "reload_failed": Meaning("A reload found an error. No setting has changed.", "correct what `faults` names"),
     "reload_postponed": Meaning("A reload was requested during the start. It follows when the start is complete."),
     "reloaded": Meaning("The server uses the new values of `settings`."),

@@ -6,12 +6,15 @@ import io
 import os
 import sys
 from difflib import get_close_matches
+from functools import cached_property
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import Any
 
 import click
 
 from proto.common.missing_package import missing_package
+from proto.common.modules import modules_in
 from server.cli import interrupt
 from server.cli.client import started
 from server.cli.client.errors import BROKEN_PIPE, CliFailure
@@ -27,26 +30,45 @@ class LazyGroup(click.Group):
     Args:
         *args: For click.Group.
         verbs: Name to the module that holds `command`, or the command itself, and one line of help.
+        nouns: Package whose modules are further groups of verbs, see `server/cli/nouns`.
+        nouns_behind: The verb behind which the help lists them.
         **extra: For click.Group.
     """
 
-    def __init__(self, *args: Any, verbs: Verbs, **extra: Any) -> None:
+    def __init__(self, *args: Any, verbs: Verbs, nouns: str = "", nouns_behind: str = "", **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self.verbs = verbs
+        self._own, self._package, self._behind = verbs, nouns, nouns_behind
+
+    @cached_property
+    def _nouns(self) -> dict[str, str]:
+        """The module of each noun's group."""
+        names = modules_in(self._package) if self._package else ()
+        return {name.rpartition(".")[2].replace("_", "-"): name for name in names}
+
+    @cached_property
+    def verbs(self) -> Verbs:
+        """All verbs and groups in the order of the help. No module of a noun is executed for it."""
+        own = list(self._own.items())
+        at = next((at for at, (name, _) in enumerate(own, 1) if name == self._behind), len(own))
+        return dict([*own[:at], *((name, (module, _about(module))) for name, module in self._nouns.items()), *own[at:]])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.verbs:
-            return None
-        found = self.verbs[cmd_name][0]
-        if isinstance(found, click.Command):
-            return found
-        command: click.Command = import_module(found).command
-        if command.epilog is None and any(param.name == "token_file" for param in command.params):
-            command.epilog = "Options of every command, such as --server and --context: see 'clarion --help'."
-        return command
+        if cmd_name in self._own:
+            found = self._own[cmd_name][0]
+            return found if isinstance(found, click.Command) else _whole(import_module(found).command)
+        if cmd_name in self._nouns:
+            return self._group(cmd_name)
+        return None
+
+    def _group(self, name: str) -> LazyGroup:
+        """The group of a noun: its click commands in the order of its module."""
+        module = import_module(self._nouns[name])
+        commands = [_whole(one) for one in vars(module).values() if isinstance(one, click.Command)]
+        verbs: Verbs = {str(one.name): (one, one.get_short_help_str(100)) for one in commands}
+        return LazyGroup(name, verbs=verbs, help=_about(module.__name__), context_settings=self.context_settings)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -82,8 +104,9 @@ class LazyGroup(click.Group):
     def ways(self) -> list[tuple[str, str]]:
         """Return path and name, such as `tasks list` and `list`, of every verb in this group and its groups."""
         found = []
-        for name, (verb, _) in self.verbs.items():
+        for name in self.verbs:
             found.append((name, name))
+            verb = self._group(name) if name in self._nouns else self._own[name][0]
             if isinstance(verb, LazyGroup):
                 found += [(f"{name} {way}", last) for way, last in verb.ways()]
         return found
@@ -91,6 +114,23 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
+
+
+def _about(module: str) -> str:
+    """The first line of a module's docstring, without executing the module."""
+    package = import_module(module.rpartition(".")[0])
+    spec = PathFinder.find_spec(module, package.__path__)
+    assert spec is not None
+    loader: Any = spec.loader
+    docstring = loader.get_code(module).co_consts[0]
+    return str(docstring).partition("\n")[0]
+
+
+def _whole(command: click.Command) -> click.Command:
+    """A verb with the line about options that all verbs have."""
+    if command.epilog is None and any(param.name == "token_file" for param in command.params):
+        command.epilog = "Options of every command, such as --server and --context: see 'clarion --help'."
+    return command
 
 
 class Root(LazyGroup):

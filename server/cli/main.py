@@ -40,13 +40,6 @@ _HOSTS: dict[str, tuple[str | click.Command, str]] = {
     "release": ("server.cli.commands.hosts.release", "Let a revoked, quarantined or expired host join again."),
     "orphans": ("server.cli.commands.hosts.orphans", "List executions that the database has lost."),
 }
-_SETS: dict[str, tuple[str | click.Command, str]] = {
-    "list": ("server.cli.commands.sets.list", "List host sets."),
-    "show": ("server.cli.commands.sets.show", "Show a host set and its hosts."),
-    "create": ("server.cli.commands.sets.create", "Create a host set."),
-    "change": ("server.cli.commands.sets.change", "Change a host set."),
-    "delete": ("server.cli.commands.sets.delete", "Delete host sets."),
-}
 _JOIN: dict[str, tuple[str | click.Command, str]] = {
     "create": ("server.cli.commands.join_token.create", "Create a join token."),
     "list": ("server.cli.commands.join_token.list", "List join tokens."),
@@ -68,7 +61,6 @@ _CONTEXT: dict[str, tuple[str | click.Command, str]] = {
 
 tasks = LazyGroup("tasks", verbs=_TASKS, help="Show and control tasks.", context_settings=_SETTINGS)
 hosts = LazyGroup("hosts", verbs=_HOSTS, help="Show, label and manage hosts.", context_settings=_SETTINGS)
-sets = LazyGroup("sets", verbs=_SETS, help="Names for hosts, written @SET in selectors.", context_settings=_SETTINGS)
 context = LazyGroup(
     "context",
     verbs=_CONTEXT,
@@ -114,7 +106,6 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "logs": ("server.cli.commands.logs", "Print the output of a task's hosts."),
         "tasks": (tasks, "Show and control tasks."),
         "hosts": (hosts, "Show, label and manage hosts."),
-        "sets": (sets, "Names for hosts, written @SET in selectors."),
         "join-token": (join_token, "Manage join tokens, with which machines become hosts."),
         "join": (join, "Approve or deny join requests."),
         "stats": ("server.cli.commands.stats", "Show the server's counters."),
@@ -123,6 +114,8 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "completion": ("server.cli.commands.completion", "Print the completion for bash, zsh or fish."),
         "help": ("server.cli.commands.help", "Show the help of a command."),
     },
+    nouns="server.cli.nouns",
+    nouns_behind="hosts",
     help=_HELP,
     context_settings=_SETTINGS,
 )

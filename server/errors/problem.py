@@ -37,6 +37,7 @@ class Problem:
         exit: Exit code of the command line.
         message: Default message, one sentence.
         hint: Default remedy, one sentence.
+        zh: Message and remedy in Chinese; None if server/web/page/static/i18n/zh-CN.json has them.
     """
 
     code: str
@@ -45,3 +46,4 @@ class Problem:
     exit: int
     message: str
     hint: str
+    zh: tuple[str, str] | None = None

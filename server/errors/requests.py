@@ -138,22 +138,6 @@ REQUESTS = (
         "some of the named hosts are not known",
         "correct the names; the list of hosts has the right ones",
     ),
-    Problem(
-        "unknown_set",
-        422,
-        3,
-        USAGE,
-        "the selector names a host set that does not exist",
-        "correct the name, list the sets with 'clarion sets list', or write a host's name in quotes",
-    ),
-    Problem(
-        "set_cycle",
-        422,
-        3,
-        USAGE,
-        "the host set would contain itself, or be nested too deep",
-        "take one of the sets out of the selector; sets may be nested at most 8 deep",
-    ),
     Problem("no_hosts", 422, 3, USAGE, "the targets select no host", "join an agent first, or name other targets"),
     Problem(
         "idempotency_mismatch",

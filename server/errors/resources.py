@@ -32,7 +32,6 @@ RESOURCES = (
         "list the orphans to see the hosts that have some",
     ),
     Problem("host_not_found", 404, 5, USAGE, "there is no host with this id or name", "list hosts to find it"),
-    Problem("set_not_found", 404, 5, USAGE, "there is no host set with this name", "list the host sets to find it"),
     Problem("host_ambiguous", 409, 9, USAGE, "several hosts have this name", "use one of their ids"),
     Problem(
         "group_not_found",
@@ -67,10 +66,6 @@ RESOURCES = (
         "task_not_pending", 409, 9, USAGE, "the task has already been started", "create a new task to run it again"
     ),
     Problem("task_finished", 409, 9, USAGE, "the task has already ended", "there is nothing to cancel"),
-    Problem("set_exists", 409, 6, USAGE, "a host set with this name exists", "use another name, or change that set"),
-    Problem(
-        "set_in_use", 409, 9, USAGE, "another host set uses this one", "change or delete the sets that use it first"
-    ),
     Problem("task_running", 409, 9, USAGE, "the task is running", "cancel it first"),
     Problem("host_connected", 409, 9, USAGE, "the host is online", "stop its agent first"),
     Problem("host_busy", 409, 9, USAGE, "the host has executions that have not ended", "wait for them or cancel them"),

@@ -11,7 +11,7 @@ from server.conductor import Conductor
 from server.core.effects import Alarm
 from server.core.engine import Engine
 from server.core.events import HostLoaded, Now, TaskLoaded
-from server.core.model import HostSet
+from server.core.records import Records
 from server.errors import ClarionError
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
@@ -19,6 +19,7 @@ from server.fleet.registry import Registry
 from server.settings.sections.store import Store as StoreSettings
 from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.lease import Holder
+from server.store.tables.registry import TABLES, Tables
 
 log = structlog.get_logger(__name__)
 UNREADABLE_SHOWN = 20
@@ -71,14 +72,21 @@ def unreadable_alarms(store: Store) -> list[Alarm]:
 
 
 async def load_hosts(store: Store, registry: Registry, engine: Engine, now: Now) -> int:
-    """Load all host sets, and all known hosts as offline; return the number of hosts."""
-    for host_set in await store.all_of(HostSet):
-        registry.directory.sets.put(host_set)
+    """Load all known hosts as offline and return their number."""
     hosts = await store.hosts()
     for host in hosts:
         registry.put(replace(host, status="offline"))
     engine.handle([HostLoaded(host.host_id, host.max_seq, host.max_epoch) for host in hosts], now)
     return len(hosts)
+
+
+async def load_records(store: Store, records: Records, tables: Tables = TABLES) -> None:
+    """Load the records of every noun that is kept in memory."""
+    for table in tables.all:
+        if table.memory is not None:
+            collection = records.of(table.memory)
+            for record in await store.all_of(table.record):
+                collection.put(record)
 
 
 async def load_identities(store: Store) -> Identities:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from server.core.effects import Save
 from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
@@ -15,6 +15,9 @@ from server.core.results.groups import Kind, ResultGroup
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.heal import Healed
 from server.store.lease import Holder, Lease
+
+if TYPE_CHECKING:
+    from server.store.tables.registry import Tables
 
 T = TypeVar("T")
 
@@ -160,7 +163,13 @@ class KnownKey:
 
 
 class Store(Protocol):
-    """The database of one server. Lists are paged by key: pass the last row's key as `after`, never an offset."""
+    """The database of one server. Lists are paged by key: pass the last row's key as `after`, never an offset.
+
+    Attributes:
+        tables: Its tables.
+    """
+
+    tables: Tables
 
     async def open(self) -> None:
         """Connect, and bring the schema up to date.
@@ -368,6 +377,12 @@ class Store(Protocol):
 
         A row that cannot be read is passed over and named by `unreadable`.
         """
+
+    async def one_of(self, record: type[T], key: str) -> T | None:
+        """The record of a class with this key, for a noun that is not kept in memory."""
+
+    async def page_of(self, record: type[T], *, after: str | None, limit: int) -> list[T]:
+        """Up to `limit` records of a class by key; `after` is a key."""
 
     # installation
     async def meta(self, key: str) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from server.core.states import ExecutionStatus
 from server.store.tables.columns import Range, Row
-from server.store.tables.registry import TABLES
+from server.store.tables.registry import TABLES, Tables
 from server.store.tables.table import Table
 from server.store.tables.task import COUNTERS
 
@@ -56,24 +56,26 @@ def _ranges(tables: Iterable[Table[Any]]) -> dict[str, dict[str, Range]]:
     }
 
 
-ALWAYS = _ranges(table for table in TABLES if not table.open_rows)
-"""Tables that a start reads as a whole, with the range of each checked column."""
-
-OPEN = _ranges(table for table in TABLES if table.open_rows)
-"""Tables of which a start reads the rows of tasks that have not ended."""
-
-_OPEN_ROWS = {table.name: table.open_rows for table in TABLES if table.open_rows}
+def read_whole(tables: Tables) -> dict[str, dict[str, Range]]:
+    """The tables that a start reads as a whole, with the range of each checked column."""
+    return _ranges(table for table in tables.all if not table.open_rows)
 
 
-def healing(dialect: str) -> Generator[Question, Answer, list[Healed]]:
+def read_open(tables: Tables) -> dict[str, dict[str, Range]]:
+    """The tables of which a start reads the rows of tasks that have not ended, with the range of each column."""
+    return _ranges(table for table in tables.all if table.open_rows)
+
+
+def healing(dialect: str, tables: Tables = TABLES) -> Generator[Question, Answer, list[Healed]]:
     """Replace impossible numbers, and forget the oldest commands of deleted tasks.
 
     Returns:
         What was healed; usually nothing.
     """
     healed = []
-    for tables, whose in ((ALWAYS, {}), (OPEN, _OPEN_ROWS)):
-        for table, columns in tables.items():
+    conditions = {table.name: table.open_rows for table in tables.all if table.open_rows}
+    for ranges, whose in ((read_whole(tables), {}), (read_open(tables), conditions)):
+        for table, columns in ranges.items():
             where = f"({whose[table]}) AND " if table in whose else ""
             wrong = " OR ".join(_wrong(dialect, name, column) for name, column in columns.items())
             rows, _ = yield f"SELECT COUNT(*) FROM {table} WHERE {where}({wrong})", {}

@@ -13,16 +13,18 @@ from typing import Any
 
 from server.core.effects import (
     CreateTask,
+    DeleteRecord,
     DeleteTask,
     Save,
     SaveExecution,
     SaveLate,
     SaveOrphan,
+    SaveRecord,
     UseJoinToken,
 )
 from server.core.model import Execution
 from server.store.tables.command import COMMAND_KINDS
-from server.store.tables.registry import DELETES, WRITES
+from server.store.tables.registry import TABLES, Tables
 from server.store.tables.table import Key, Table
 from server.store.tables.task import TASK
 
@@ -45,6 +47,7 @@ class Phase:
         commands: ids of the commands whose executions this phase touches.
         late_rows: command id and host id of each late report.
         plain: the phase has nothing that the next version of an execution could have to stay behind.
+        tables: the tables of the store.
     """
 
     records: dict[Table[Any], dict[Key, Any]] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class Phase:
     commands: set[str] = field(default_factory=set)
     late_rows: set[tuple[str, str]] = field(default_factory=set)
     plain: bool = True
+    tables: Tables = TABLES
 
     def takes(self, row: Execution) -> bool:
         """Add an execution if that is the plain case, which it nearly always is."""
@@ -77,7 +81,7 @@ class Phase:
     def accepts(self, save: Save) -> bool:
         """False if adding the save to this phase would change what the saves mean."""
         kind = type(save)
-        if kind in DELETES:
+        if kind in self.tables.deletes or kind is DeleteRecord:
             return True
         if self.deleted:
             return False
@@ -99,23 +103,31 @@ class Phase:
 
     def add(self, save: Save) -> None:
         """Add a save that the phase accepts. Of two saves of one row, the one with their joint effect is kept."""
-        kind = type(save)
-        if kind in WRITES:
-            for table, attribute in WRITES[kind]:
-                record = getattr(save, attribute) if attribute else save
-                rows = self.records.get(table)
-                if rows is None:
-                    rows = self.records[table] = {}
-                key = table.key_of(record)
-                rows[key] = table.merge(rows.get(key), record)
-        elif kind in DELETES:
+        kind, tables = type(save), self.tables
+        if kind in tables.writes:
+            for table, attribute in tables.writes[kind]:
+                self._put(table, getattr(save, attribute) if attribute else save)
+        elif kind in tables.deletes:
             self.plain = False
-            for table, column in DELETES[kind]:
+            for table, column in tables.deletes[kind]:
                 self.deleted.setdefault((table, column), {})[getattr(save, column)] = None
             if isinstance(save, DeleteTask):
                 self.deleted_tasks[save.task_id] = None
+        elif isinstance(save, SaveRecord):
+            self._put(tables.by_record[type(save.record)], save.record)
+        elif isinstance(save, DeleteRecord):
+            self.plain = False
+            table = tables.by_record[save.kind]
+            self.deleted.setdefault((table, table.only_key), {})[save.key] = None
         else:
             self._add_by_hand(save)
+
+    def _put(self, table: Table[Any], record: Any) -> None:
+        rows = self.records.get(table)
+        if rows is None:
+            rows = self.records[table] = {}
+        key = table.key_of(record)
+        rows[key] = table.merge(rows.get(key), record)
 
     def _add_by_hand(self, save: Save) -> None:
         if isinstance(save, SaveExecution):
@@ -140,7 +152,7 @@ class Phase:
             raise TypeError(f"no table takes a {type(save).__name__}")
 
 
-def plan(saves: Iterable[Save]) -> list[Phase]:
+def plan(saves: Iterable[Save], tables: Tables = TABLES) -> list[Phase]:
     """The phases, in order; empty for no saves."""
     phases: list[Phase] = []
     phase: Phase | None = None
@@ -148,7 +160,7 @@ def plan(saves: Iterable[Save]) -> list[Phase]:
         if phase is not None and type(save) is SaveExecution and phase.takes(save.execution):
             continue
         if phase is None or not phase.accepts(save):
-            phase = Phase()
+            phase = Phase(tables=tables)
             phases.append(phase)
         phase.add(save)
     return phases

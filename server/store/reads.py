@@ -33,9 +33,8 @@ from server.store.tables.columns import Row
 from server.store.tables.command import COMMAND
 from server.store.tables.execution import answer_from, execution_from, kind_from
 from server.store.tables.host import host_from
-from server.store.tables.join_token import JOIN_TOKEN
 from server.store.tables.output import OUTPUT
-from server.store.tables.registry import BY_RECORD
+from server.store.tables.registry import TABLES, Tables
 from server.store.tables.table import Table
 from server.store.tables.task import task_from
 
@@ -47,9 +46,10 @@ SUMMARIES = 16
 class Reads(ABC):
     """The reading half of `base.Store`, which documents the methods."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, tables: Tables = TABLES) -> None:
         """Load the queries of a dialect."""
         self.dialect = dialect
+        self.tables = tables
         self._read = dialect.load("read", "answers", "notes")
         self._unreadable: list[str] = []
 
@@ -80,9 +80,25 @@ class Reads(ABC):
         """
 
     async def all_of(self, record: type[T]) -> list[T]:
-        table: Table[T] = BY_RECORD[record]
+        table: Table[T] = self.tables.by_record[record]
         rows = await self.fetch(f"SELECT {', '.join(table.names)} FROM {table.name}", {})
         return self._each(table.name.replace("_", " "), rows, table.decode)
+
+    async def one_of(self, record: type[T], key: str) -> T | None:
+        table: Table[T] = self.tables.by_record[record]
+        rows = await self.fetch(
+            f"SELECT {', '.join(table.names)} FROM {table.name} WHERE {table.only_key} = :key", {"key": key}
+        )
+        return table.decode(rows[0]) if rows else None
+
+    async def page_of(self, record: type[T], *, after: str | None, limit: int) -> list[T]:
+        table: Table[T] = self.tables.by_record[record]
+        column = table.only_key
+        rows = await self.fetch(
+            f"SELECT {', '.join(table.names)} FROM {table.name} WHERE {column} > :after ORDER BY {column} LIMIT :limit",
+            {"after": after or "", "limit": limit},
+        )
+        return [table.decode(row) for row in rows]
 
     async def ping(self) -> None:
         await self.fetch(self._read["ping"], {})
@@ -282,14 +298,10 @@ class Reads(ABC):
         return await self.all_of(HostIdentity)
 
     async def join_token(self, token_id: str) -> JoinToken | None:
-        rows = await self.fetch(self._read["join_token"], {"token_id": token_id})
-        return JOIN_TOKEN.decode(rows[0]) if rows else None
+        return await self.one_of(JoinToken, token_id)
 
     async def join_tokens(self, *, after: str | None, limit: int) -> list[JoinToken]:
-        return [
-            JOIN_TOKEN.decode(row)
-            for row in await self.fetch(self._read["join_tokens"], {"after": after or "", "limit": limit})
-        ]
+        return await self.page_of(JoinToken, after=after, limit=limit)
 
     async def join_requests(self) -> list[JoinRequest]:
         return await self.all_of(JoinRequest)

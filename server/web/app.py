@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -47,14 +47,18 @@ HEADERS = {
 }
 
 
-LITERAL_PATHS: dict[str, set[str]] = {}
-"""The methods of each path without a variable part. Such a path is never taken as a name: GET /hosts/select is not a
-request for a host named select."""
-for _route in ROUTES:
-    if "<" not in _route.path:
-        LITERAL_PATHS.setdefault(_route.path, set()).update(
-            {_route.method, "HEAD"} if _route.method == "GET" else {_route.method}
-        )
+def literal_paths(routes: Sequence[Route]) -> dict[str, set[str]]:
+    """Return the methods of each path without a variable part.
+
+    Such a path is never taken as a name: GET /hosts/select is not a request for a host named select.
+    """
+    found: dict[str, set[str]] = {}
+    for route in routes:
+        if "<" not in route.path:
+            found.setdefault(route.path, set()).update(
+                {route.method, "HEAD"} if route.method == "GET" else {route.method}
+            )
+    return found
 
 
 class OrjsonProvider(JSONProvider):
@@ -71,17 +75,17 @@ class RouteTableError(Exception):
     """The router and the route table differ. The server does not start."""
 
 
-def check_table(app: Quart) -> None:
+def check_table(app: Quart, routes: Sequence[Route] = ROUTES) -> None:
     """Raise RouteTableError unless the router's rules equal the rows of the route table."""
     routed = {
         (method, rule.rule) for rule in app.url_map.iter_rules() for method in rule.methods or () if method != "HEAD"
     }
-    listed = {(route.method, route.path) for route in ROUTES}
+    listed = {(route.method, route.path) for route in routes}
     if routed != listed:
         raise RouteTableError(f"not in the table: {sorted(routed - listed)}; not routed: {sorted(listed - routed)}")
 
 
-def create_app(deps: Deps) -> QuartTrio:
+def create_app(deps: Deps, routes: Sequence[Route] = ROUTES) -> QuartTrio:
     """Create the app. It starts nothing in the background and needs no lifespan.
 
     Raises:
@@ -93,10 +97,10 @@ def create_app(deps: Deps) -> QuartTrio:
     app.config["BODY_TIMEOUT"] = deps.limits.body_timeout
     app.url_map.merge_slashes = False
     context = app.context = WebContext(deps)  # type: ignore[attr-defined]
-    openapi = _Description(deps)
+    openapi = _Description(deps, routes)
     encoder = Encoder(deps.limits.compress_above)
-    by_name = {}
-    for route in ROUTES:
+    by_name, literal = {}, literal_paths(routes)
+    for route in routes:
         by_name[route.name] = route
         app.add_url_rule(
             route.path,
@@ -105,14 +109,14 @@ def create_app(deps: Deps) -> QuartTrio:
             methods=[route.method],
             provide_automatic_options=False,
         )
-    check_table(app)
+    check_table(app, routes)
 
     @app.before_request
     async def admit() -> None:
         g.request_id, g.arrived = deps.entropy(8).hex(), trio.current_time()
         refuse_token_in_address(request.args.items(multi=True))
         g.route = by_name.get(request.endpoint or "")
-        methods = LITERAL_PATHS.get(request.path)
+        methods = literal.get(request.path)
         if methods is not None and request.method not in methods:
             raise MethodNotAllowed(methods)
         if g.route is None:
@@ -162,14 +166,14 @@ def create_app(deps: Deps) -> QuartTrio:
 class _Description:
     """The OpenAPI document for the present limits."""
 
-    def __init__(self, deps: Deps) -> None:
-        self._deps = deps
-        self._limits, self._document = deps.limits, document(ROUTES, deps.version, deps.limits)
+    def __init__(self, deps: Deps, routes: Sequence[Route]) -> None:
+        self._deps, self._routes = deps, routes
+        self._limits, self._document = deps.limits, document(routes, deps.version, deps.limits)
 
     def current(self) -> dict[str, object]:
         if self._deps.limits is not self._limits:
             self._limits = self._deps.limits
-            self._document = document(ROUTES, self._deps.version, self._limits)
+            self._document = document(self._routes, self._deps.version, self._limits)
         return self._document
 
 

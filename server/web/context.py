@@ -55,6 +55,7 @@ class WebContext:
         pending_creations: Idempotency key → the creation in progress.
         deleting: Ids of tasks that are being deleted.
         host_lock: Serializes changes of hosts, identities and join requests.
+        record_lock: Serializes changes of records of nouns, so that one may check others to which it refers.
         result_groups: Results of tasks.
         credentials: Verifies tokens.
         sessions: Sessions of the web page.
@@ -67,6 +68,7 @@ class WebContext:
         self.pending_creations: dict[str, PendingCreation] = {}
         self.deleting: set[str] = set()
         self.host_lock = trio.Lock()
+        self.record_lock = trio.Lock()
         self._turn = trio.Lock()
         self.result_groups = ResultGroupCache(deps, partial(save_group_order, deps))
         limits = deps.limits

@@ -16,10 +16,10 @@ from server.core.effects import (
     CreateTask,
     Cut,
     DeleteHost,
-    DeleteHostSet,
     DeleteJoinRequest,
     DeleteJoinToken,
     DeleteOrphans,
+    DeleteRecord,
     DeleteTask,
     Dispatch,
     Forget,
@@ -29,7 +29,6 @@ from server.core.effects import (
     Save,
     SaveExecution,
     SaveHost,
-    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveKinds,
@@ -37,13 +36,14 @@ from server.core.effects import (
     SaveMeta,
     SaveOrphan,
     SaveOutput,
+    SaveRecord,
     SaveSeen,
     SaveSeq,
     SaveTask,
     UseJoinToken,
     Welcome,
 )
-from server.core.model import Command, Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken, Output
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output
 from server.core.write_order import AFTER_ALL, after_ids, order_of
 from tests.core.shadow import task
 
@@ -82,8 +82,8 @@ def made(kind: type, **fields: object) -> object:
         (DeleteOrphans("a"), {"a"}, None),
         (SaveOrphan("a", "c", 1, 0, 7, 2), {"a", "c"}, None),
         (SaveSeen("a", 5), set(), None),
-        (made(SaveHostSet, host_set=made(HostSet)), set(), None),
-        (DeleteHostSet("web"), set(), None),
+        (SaveRecord(object()), set(), None),
+        (DeleteRecord(object, "web"), set(), None),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, set) else "",
 )

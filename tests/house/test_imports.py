@@ -19,7 +19,7 @@ MIDDLE = CORE_SEES | {"server.ports", "server.turns", "server.settings", "server
 EDGE = MIDDLE | {"server.conductor", "server.fleet", "server.store"}
 RPC = EDGE | {"server.rpc.settings", "server.rpc.authenticate"}
 WEB_BELOW = EDGE | {"server.web.schemas", "server.web.http", "server.web.readmodel"}
-WEB_FRAME = {"server.web.request", "server.web.context"}
+WEB_FRAME = {"server.web.request", "server.web.context", "server.web.resource"}
 
 # room → the rooms of ours that it may import, besides itself. A room within a room may also be imported by the modules
 # that stand
@@ -27,7 +27,7 @@ WEB_FRAME = {"server.web.request", "server.web.context"}
 ROOMS: dict[str, set[str]] = {
     "_speedups": set(),
     "proto": set(),
-    "server.errors": set(),
+    "server.errors": {"proto.common"},
     "server.core": CORE_SEES,
     "server.ports": CORE_SEES,
     "server.turns": set(),
@@ -41,12 +41,14 @@ ROOMS: dict[str, set[str]] = {
     "server.rpc.accept": EDGE,
     "server.rpc.connection": RPC | {"server.rpc.accept"},
     "server.rpc.session": RPC | {"server.rpc.accept", "server.rpc.connection"},
-    "server.web": WEB_BELOW | {"server.web.service", "server.web.api", "server.web.openapi", "server.web.page"},
+    "server.web": WEB_BELOW
+    | {"server.web.service", "server.web.api", "server.web.nouns", "server.web.openapi", "server.web.page"},
     "server.web.schemas": EDGE,
     "server.web.http": EDGE | {"server.web.schemas"},
     "server.web.readmodel": EDGE | {"server.web.schemas", "server.web.http"},
     "server.web.service": WEB_BELOW | WEB_FRAME,
     "server.web.api": WEB_BELOW | WEB_FRAME | {"server.web.service"},
+    "server.web.nouns": WEB_BELOW | WEB_FRAME | {"server.web.service", "server.web.openapi"},
     "server.web.openapi": WEB_BELOW | {"server.web.service"},
     "server.web.page": EDGE | WEB_FRAME | {"server.web.http"},
     "server.cluster": EDGE,

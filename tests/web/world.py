@@ -27,12 +27,15 @@ from server.ops.metrics import Metrics
 from server.security.tokens import Kind, make
 from server.store.sqlite.store import SqliteStore
 from server.store.tables.columns import Row
+from server.store.tables.registry import TABLES, Tables
 from server.store.writer import Writer
 from server.web.app import create_app
 from server.web.http.auth import TokenVerifier
 from server.web.http.limits import Limits
+from server.web.http.route import Route
 from server.web.readmodel.deps import Deps
 from server.web.readmodel.progress import LiveProgress
+from server.web.routes import ROUTES
 
 ADMIN = make(Kind.API, os.urandom)
 OTHER = make(Kind.API, os.urandom)
@@ -52,8 +55,8 @@ class GatedStore(SqliteStore):
     """The real store, whose writes a test may hold back. `down`: what every call raises, as if the database had
     gone."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, tables: Tables = TABLES) -> None:
+        super().__init__(path, tables=tables)
         self.gate = trio.Event()
         self.gate.set()
         self.down: Exception | None = None
@@ -101,7 +104,9 @@ class Answer:
 class World:
     """Everything a test may want to touch."""
 
-    def __init__(self, store: GatedStore, nursery: trio.Nursery, limits: Limits) -> None:
+    def __init__(
+        self, store: GatedStore, nursery: trio.Nursery, limits: Limits, routes: Sequence[Route] = ROUTES
+    ) -> None:
         self.store, self.nursery = store, nursery
         self.clock = WallClock()
         self.writer = FillableWriter(store, clock=self.clock, entropy=os.urandom)
@@ -132,7 +137,7 @@ class World:
             version="0.0.test",
             limits=limits,
         )
-        self.app: QuartTrio = create_app(self.deps)
+        self.app: QuartTrio = create_app(self.deps, routes)
         self.client = self.app.test_client()
         self.ids: dict[str, str] = {}
         self.sessions: dict[str, Session] = {}
@@ -235,10 +240,17 @@ async def log_in(world: World) -> str:
     return csrf
 
 
-async def open_world(folder: Path, nursery: trio.Nursery, limits: Limits | None = None) -> World:
-    store = GatedStore(folder / "clarion.db")
+async def open_world(
+    folder: Path,
+    nursery: trio.Nursery,
+    limits: Limits | None = None,
+    *,
+    tables: Tables = TABLES,
+    routes: Sequence[Route] = ROUTES,
+) -> World:
+    store = GatedStore(folder / "clarion.db", tables)
     await store.open()
-    world = World(store, nursery, limits or Limits())
+    world = World(store, nursery, limits or Limits(), routes)
     nursery.start_soon(world.writer.run)
     nursery.start_soon(world.conductor.run)
     return world

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from server.core.model import Command, Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken, Output, Task
+from server.core.model import Command, Execution, Host, HostIdentity, JoinRequest, JoinToken, Output, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +196,27 @@ class SaveKinds:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveHostSet:
-    """Insert or overwrite a host set."""
+class SaveRecord:
+    """Save a record of any noun by the write rule of its table.
 
-    host_set: HostSet
+    Attributes:
+        record: An instance of the class that a table in `server/store/nouns` declares.
+    """
+
+    record: object
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteHostSet:
-    """Delete a host set."""
+class DeleteRecord:
+    """Delete a record of any noun.
 
-    name: str
+    Attributes:
+        kind: The class of the record.
+        key: Its key.
+    """
+
+    kind: type
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +247,7 @@ Save = (
     | DeleteJoinRequest
     | SaveIdentity
     | SaveKinds
-    | SaveHostSet
-    | DeleteHostSet
+    | SaveRecord
+    | DeleteRecord
     | SaveMeta
 )

@@ -12,7 +12,7 @@ collector is told to skip them.
 from __future__ import annotations
 
 from server.core.model.execution import Execution, Output
-from server.core.model.host import Host, HostSet
+from server.core.model.host import Host
 from server.core.model.joining import HostIdentity, JoinRequest, JoinToken
 from server.core.model.task import COUNTS_ZERO, Command, Retry, Task
 
@@ -22,7 +22,6 @@ __all__ = [
     "Execution",
     "Host",
     "HostIdentity",
-    "HostSet",
     "JoinRequest",
     "JoinToken",
     "Output",

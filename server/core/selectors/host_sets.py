@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from difflib import get_close_matches
 
-from server.core.model import HostSet
+from server.core.nouns.host_set import HostSet
+from server.core.records import Collection
 from server.core.selectors.expression import BOUNDS, Bounds, ExpressionError
 from server.core.selectors.parser import Selector, parse_all, sets_in
 
@@ -35,43 +35,27 @@ class SetCycle(ValueError):
     """A host set would contain itself, or sets would be nested too deeply."""
 
 
-class HostSets:
-    """The host sets by name."""
+class HostSets(Collection[HostSet]):
+    """The host sets by name, with the sets that each selector names."""
 
     def __init__(self) -> None:
-        """Know no sets yet."""
-        self._sets: dict[str, HostSet] = {}
+        """Create an empty collection."""
+        super().__init__()
         self._inside: dict[str, tuple[str, ...]] = {}
 
-    def __len__(self) -> int:
-        """Return the number of sets."""
-        return len(self._sets)
-
-    def get(self, name: str) -> HostSet | None:
-        """Return the set of this name, or None."""
-        return self._sets.get(name)
-
-    def put(self, host_set: HostSet) -> None:
+    def put(self, record: HostSet) -> None:
         """Add or replace a set."""
-        self._sets[host_set.name] = host_set
-        self._inside[host_set.name] = _named_in(host_set)
+        super().put(record)
+        self._inside[record.name] = _named_in(record)
 
-    def remove(self, name: str) -> None:
+    def remove(self, key: str) -> None:
         """Remove a set."""
-        self._sets.pop(name, None)
-        self._inside.pop(name, None)
-
-    def all(self) -> list[HostSet]:
-        """Return all sets by name."""
-        return [self._sets[name] for name in sorted(self._sets)]
+        super().remove(key)
+        self._inside.pop(key, None)
 
     def users(self, name: str) -> list[str]:
         """Return the names of the sets whose selector names this one."""
         return sorted(user for user, inside in self._inside.items() if name in inside)
-
-    def near(self, name: str) -> list[str]:
-        """Return up to three names of sets that look like this one."""
-        return get_close_matches(name, list(self._sets), 3)
 
     def reached(self, trees: Iterable[Selector]) -> dict[str, HostSet]:
         """Return every set that the selectors reach.
@@ -85,7 +69,7 @@ class HostSets:
             name, column = waiting.pop()
             if name in found:
                 continue
-            known = self._sets.get(name)
+            known = self.get(name)
             if known is None:
                 raise UnknownSet(column, name, self.near(name))
             found[name] = known

@@ -8,7 +8,6 @@ from ipaddress import ip_address
 
 from server.core.model import Host
 from server.core.selectors.fold import fold, quoted
-from server.core.selectors.host_sets import HostSets
 
 FACTS = ("os", "arch", "version")
 """Facts with few different values. They are indexed like labels."""
@@ -33,7 +32,6 @@ class HostDirectory:
         replaced: Ids of hosts that another host has replaced. They are in `hosts` and in `order`, and no name, label,
             fact or address finds them.
         version: Changes whenever a value changes that selectors can test.
-        sets: All host sets.
     """
 
     def __init__(self) -> None:
@@ -43,7 +41,6 @@ class HostDirectory:
         self.addresses: list[tuple[int, int, str]] = []
         self.replaced: set[str] = set()
         self.version = 0
-        self.sets = HostSets()
         self._names: dict[str, set[str]] = {}
         self._former: dict[str, set[str]] = {}
         self._labels: dict[str, dict[str, set[str]]] = {}

@@ -46,6 +46,7 @@ from server.store.plan import Phase, plan
 from server.store.reads import Reads
 from server.store.sql import MYSQL
 from server.store.tables.columns import Row
+from server.store.tables.registry import TABLES, Tables
 
 T = TypeVar("T")
 
@@ -113,6 +114,7 @@ class MySQLStore(Reads):
         lock_timeout: seconds that it waits for a row that another session holds.
         replays: how often a transaction is repeated at once after a deadlock or such a wait.
         stopped_after: seconds after which the database gives up a silent writing connection, and rolls back.
+        tables: its tables.
     """
 
     def __init__(
@@ -133,9 +135,10 @@ class MySQLStore(Reads):
         lock_timeout: int = 5,
         replays: int = 5,
         stopped_after: float = 15.0,
+        tables: Tables = TABLES,
     ) -> None:
         """Prepare the pools; nothing is connected yet."""
-        super().__init__(MYSQL)
+        super().__init__(MYSQL, tables)
         self._make: Callable[[], Connection] = lambda: Connection(
             user=user,
             password=password,
@@ -149,7 +152,7 @@ class MySQLStore(Reads):
         self._statement_timeout = statement_timeout
         self._lock_timeout = lock_timeout
         self._replays = replays
-        self._write = MySQLWrite()
+        self._write = MySQLWrite(tables)
         self._lease = MYSQL.load("lease_mysql")
         self._lines = MySQLLines(MYSQL, self.fetch)
         self._epoch: int | None = None
@@ -186,7 +189,7 @@ class MySQLStore(Reads):
         return MySQLStatistics(self._reading.statistics(), self._writing.statistics(), self._replayed)
 
     async def write(self, saves: Sequence[Save]) -> None:
-        phases = plan(saves)
+        phases = plan(saves, self.tables)
         careful = False
 
         async def attempt(connection: Connection) -> None:
@@ -220,7 +223,7 @@ class MySQLStore(Reads):
     async def heal(self) -> list[Healed]:
         async def heal(connection: Connection) -> list[Healed]:
             await self._check_epoch(connection)
-            questions, answer = healing(MYSQL.name), None
+            questions, answer = healing(MYSQL.name, self.tables), None
             while True:
                 try:
                     sql, parameters = questions.send(answer) if answer is not None else next(questions)
@@ -369,7 +372,7 @@ class MySQLStore(Reads):
     async def _migrate(self, connection: Connection) -> None:
         await connection.run(migrate.VERSION_TABLE)
         done = {version: steps for version, steps in await connection.run(migrate.VERSIONS)}
-        for step in migrate.outstanding(MYSQL.name, done):
+        for step in migrate.outstanding(MYSQL.name, done, self.tables.migrations):
             await self._step(connection, step.statement)
             record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
             await connection.select(record, {"version": step.version, "steps": step.steps})

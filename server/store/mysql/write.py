@@ -20,7 +20,7 @@ from server.store.tables.columns import Row, as_json
 from server.store.tables.command import COMMAND
 from server.store.tables.execution import execution_row
 from server.store.tables.output import OUTPUT
-from server.store.tables.registry import DELETES, GENERIC
+from server.store.tables.registry import TABLES, Tables
 from server.store.tables.table import Table, WriteRule
 from server.store.tables.task import task_row
 
@@ -39,13 +39,12 @@ class NotAllTake(Exception):
 class MySQLWrite:
     """The statements of all writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Tables = TABLES) -> None:
         """Load the statements."""
+        self._tables = tables
         self._sql = MYSQL.load("write_mysql")
-        self._writes = {table: mysql_write(table) for table in GENERIC}
-        self._deletes = [
-            ((table, column), mysql_delete(table, column)) for deleted in DELETES.values() for table, column in deleted
-        ]
+        self._writes = {table: mysql_write(table) for table in tables.generic}
+        self._deletes = [(where, mysql_delete(*where)) for where in tables.delete_columns()]
 
     async def apply(self, connection: Connection, phase: Phase, *, careful: bool) -> None:
         """Apply one phase.
@@ -65,7 +64,7 @@ class MySQLWrite:
         """
         if phase.created:
             await self._create(connection, phase)
-        for table in GENERIC:
+        for table in self._tables.generic:
             records = phase.records.get(table)
             if records:
                 await self._table(connection, table, records.values())

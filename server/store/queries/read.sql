@@ -93,14 +93,6 @@ SELECT output_id, LENGTH(head), LENGTH(tail), total_bytes FROM output WHERE outp
 SELECT {selected host}, COALESCE(host_seq.max_seq, 0), host_seen.last_seen_at, COALESCE(host_seq.max_epoch, 0)
 FROM host LEFT JOIN host_seq ON host_seq.host_id = host.host_id LEFT JOIN host_seen ON host_seen.host_id = host.host_id;
 
--- name: join_token
--- One join token.
-SELECT {selected join_token} FROM join_token WHERE token_id = :token_id;
-
--- name: join_tokens
--- One page of join tokens by id.
-SELECT {selected join_token} FROM join_token WHERE token_id > :after ORDER BY token_id LIMIT :limit;
-
 -- name: meta
 -- A fact about the installation.
 SELECT value FROM meta WHERE name = :name;

@@ -26,6 +26,7 @@ from server.store.sqlite.files import OpenFiles
 from server.store.sqlite.threads import SqliteThreads
 from server.store.sqlite.write import SqliteWrite
 from server.store.tables.columns import Row
+from server.store.tables.registry import TABLES, Tables
 
 T = TypeVar("T")
 
@@ -45,6 +46,7 @@ class SqliteStore(Reads):
         readers: reading threads.
         cache_bytes: pages that the writing connection keeps in memory; it fills as the file grows.
         max_bytes: the file never grows beyond; 0: no limit.
+        tables: its tables.
     """
 
     def __init__(
@@ -55,15 +57,16 @@ class SqliteStore(Reads):
         readers: int = 2,
         cache_bytes: int = 32 << 20,
         max_bytes: int = 0,
+        tables: Tables = TABLES,
     ) -> None:
         """Prepare the statements; nothing is opened yet."""
-        super().__init__(SQLITE)
+        super().__init__(SQLITE, tables)
         self.path = Path(path)
         self._busy_seconds = busy_seconds
         self._readers = readers
         self._cache_bytes = cache_bytes
         self._max_bytes = max_bytes
-        self._write = SqliteWrite()
+        self._write = SqliteWrite(tables)
         self._lease = SQLITE.load("lease_sqlite")
         self._epoch: int | None = None
         self._files = OpenFiles(self.path)
@@ -88,7 +91,7 @@ class SqliteStore(Reads):
         self._reading = self._writing = None
 
     async def write(self, saves: Sequence[Save]) -> None:
-        phases = plan(saves)
+        phases = plan(saves, self.tables)
 
         def apply(connection: sqlite3.Connection) -> None:
             self._check_epoch(connection)
@@ -114,7 +117,7 @@ class SqliteStore(Reads):
     async def heal(self) -> list[Healed]:
         def heal(connection: sqlite3.Connection) -> list[Healed]:
             self._check_epoch(connection)
-            questions, answer = healing(SQLITE.name), None
+            questions, answer = healing(SQLITE.name, self.tables), None
             while True:
                 try:
                     sql, parameters = questions.send(answer) if answer is not None else next(questions)
@@ -244,7 +247,7 @@ class SqliteStore(Reads):
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(migrate.VERSION_TABLE)
             done = dict(connection.execute(migrate.VERSIONS).fetchall())
-            for step in migrate.outstanding(SQLITE.name, done):
+            for step in migrate.outstanding(SQLITE.name, done, self.tables.migrations):
                 connection.execute(step.statement)
                 record = migrate.RECORD_FIRST if step.first else migrate.RECORD_NEXT
                 connection.execute(record, {"version": step.version, "steps": step.steps})

@@ -17,7 +17,7 @@ from server.store.tables.execution import EXECUTION, execution_row
 from server.store.tables.join_token import JOIN_USE
 from server.store.tables.orphan import ORPHAN
 from server.store.tables.output import OUTPUT
-from server.store.tables.registry import DELETES, GENERIC
+from server.store.tables.registry import TABLES, Tables
 from server.store.tables.table import Table, WriteRule
 from server.store.tables.task import IDEMPOTENCY, TASK, task_row
 
@@ -55,18 +55,16 @@ def row_statement(table: Table[Any]) -> RowStatement:
 class SqliteWrite:
     """The prepared statements of all writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: Tables = TABLES) -> None:
         """Prepare the statements."""
         self._sql = {
             name: numbered(text, _PARAMETERS.get(name, ("task_id",)))
             for name, text in SQLITE.load("write_sqlite").items()
         }
-        self._writes = [(table, row_statement(table)) for table in GENERIC]
+        self._writes = [(table, row_statement(table)) for table in tables.generic]
         self.save_execution = RowStatement(self._sql["save_execution"], len(EXECUTION.names))
         self.create_execution = RowStatement(self._sql["create_execution"], len(_PARAMETERS["create_execution"]))
-        self._deletes = [
-            ((table, column), sqlite_delete(table, column)) for deleted in DELETES.values() for table, column in deleted
-        ]
+        self._deletes = [(where, sqlite_delete(*where)) for where in tables.delete_columns()]
 
     def apply(self, connection: sqlite3.Connection, phase: Phase) -> None:
         """Apply one phase.

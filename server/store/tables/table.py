@@ -8,6 +8,7 @@ from enum import Enum
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from server.core.records import Collection
 from server.store.tables.columns import Column, Row
 
 T = TypeVar("T")
@@ -42,12 +43,15 @@ class Table(Generic[T]):
         key: the columns of its primary key.
         columns: all columns, in the order of the tuples that `encode` returns.
         rule: how a save is written.
-        saves: the saves that write it, each with the attribute that holds the record; "" for the save itself.
-        deletes: the saves that delete from it, each with the column that is compared with the attribute of that name.
+        saves: the saves that write it besides SaveRecord, each with the attribute that holds the record; "" for the
+            save itself.
+        deletes: the saves that delete from it besides DeleteRecord, each with the column that is compared with the
+            attribute of that name.
         fixed: columns that only the insert writes.
         open_rows: a condition for the rows that a start reads and checks; empty for all.
         encode: makes a tuple of a record; by default from the columns.
         decode: makes a record of a tuple; by default from the columns.
+        memory: the collection in which the server keeps all its records; None if they are read when they are needed.
         key_of: the key of a record.
     """
 
@@ -62,6 +66,7 @@ class Table(Generic[T]):
     open_rows: str = ""
     encode: Callable[[T], tuple[Any, ...]] = field(default=None)  # type: ignore[assignment]
     decode: Callable[[Row], T] = field(default=None)  # type: ignore[assignment]
+    memory: type[Collection[T]] | None = None
     key_of: Callable[[T], Key] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +82,16 @@ class Table(Generic[T]):
     def names(self) -> tuple[str, ...]:
         """The names of all columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def only_key(self) -> str:
+        """The one column of the primary key.
+
+        Raises:
+            ValueError: the key has several columns.
+        """
+        (column,) = self.key
+        return column
 
     @property
     def mutable(self) -> tuple[str, ...]:

@@ -53,13 +53,15 @@ class Limits:
 
     # settings of the section `limits`
     hosts_per_task: int = _TASK.hosts_per_task
-    host_sets: int = _TASK.host_sets
     command_bytes: int = _TASK.command_bytes
     parameters: int = _TASK.parameters
     parameter_bytes: int = _TASK.parameter_bytes
     stdin_bytes: int = _TASK.stdin_bytes
     timeout_max: float = _TASK.timeout_max
     attempts: int = _TASK.attempts
+
+    section: TaskLimits = _TASK
+    """The whole section `limits`; a noun reads its own limit from it."""
 
     # made from several settings
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
@@ -110,4 +112,4 @@ class Limits:
             if hasattr(section, one.name)
         }
         proxies = TrustedProxies(networks(http.trusted_proxies or ""))
-        return cls(**values, proxies=proxies, expressions=_bounds(limits))
+        return cls(**values, section=limits, proxies=proxies, expressions=_bounds(limits))

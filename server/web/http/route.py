@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from server.web.http.auth import Access
+from server.web.http.limits import Limits
 
 API = "/api/v1"
+Schema = Mapping[str, Any]
+"""Keywords of a JSON schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Param:
         example: An example.
         required: A request without it is refused.
         deprecated: The earlier name of another parameter.
+        schema: Keywords of its schema; by default those of server/web/openapi/bounds.py.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Param:
     example: object = None
     required: bool = False
     deprecated: bool = False
+    schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class Route:
         body: Struct of the request body.
         params: Query parameters.
         errors: Error codes besides those that every route can return.
+        fields: Makes keywords for the fields of the body, by field; besides those of server/web/openapi/bounds.py.
+        in_path: Keywords and `description` of variable parts, by name; besides those of server/web/openapi/bounds.py.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -73,6 +80,8 @@ class Route:
     """Further successful responses with the same body: status → description."""
     raw: bool = False
     """Can also return application/octet-stream."""
+    fields: Callable[[Limits], Mapping[str, Schema]] | None = None
+    in_path: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

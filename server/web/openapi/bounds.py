@@ -44,7 +44,6 @@ PARAMETER = rf"^{PARAMETER_NAME}$"
 ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 LABEL = rf"^{LABEL_NAME}$"
 _PART = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-SET_NAME = r"^[a-z][a-z0-9-]{0,63}$"
 HOSTNAME = rf"^{_PART}(\.{_PART})*$"
 _DAY = r"(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 MOMENT = rf"^([0-9]{{1,6}}[smhdw]|[0-9]{{1,15}}|{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,6}})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$"  # noqa: E501
@@ -58,7 +57,6 @@ PATHS: Mapping[str, Schema] = {
     "host": {"minLength": 1, "maxLength": 255, "description": "Id or name of the host."},
     "number": {"pattern": r"^[0-9]{1,9}$", "description": "Number of the group."},
     "token_id": {"minLength": 1, "maxLength": 64, "description": "Id of the join token."},
-    "name": {"pattern": SET_NAME, "description": "Name of the host set."},
     "request_id": {"minLength": 1, "maxLength": 64, "description": "Id of the join request."},
 }
 
@@ -99,14 +97,7 @@ def bodies(limits: Limits) -> dict[str, dict[str, Schema]]:
     values = {"maxLength": limits.parameter_bytes, "pattern": TEXT}
     name = {"minLength": 1, "maxLength": limits.name_chars, "pattern": NAME}
     hosts = {"minItems": 1, "items": {"minLength": 1, "maxLength": 255}}
-    host_set: dict[str, Schema] = {
-        "selector": SELECTOR | {"minLength": 1, "maxLength": limits.expressions.chars},
-        "hosts": targets,
-        "description": {"maxLength": limits.description_chars, "pattern": PROSE},
-    }
     return {
-        "HostSetBody": host_set,
-        "NewHostSetBody": host_set | {"name": {"pattern": SET_NAME}},
         "TaskBody": {
             "targets": targets,
             "name": name,

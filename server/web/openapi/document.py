@@ -84,6 +84,12 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
     for name, fields in bounds.bodies(limits).items():
         for field, more in fields.items():
             bounds.add(schemas[name]["properties"][field], more)
+    for route in routes:
+        if route.fields is not None and route.body is not None:
+            properties = schemas[route.body.__name__]["properties"]
+            for field, keywords in route.fields(limits).items():
+                if field in properties:
+                    bounds.add(properties[field], dict(keywords))
     schemas["TaskBody"] |= bounds.ALTERNATIVES
     paths: dict[str, dict[str, object]] = {}
     for route in routes:
@@ -119,9 +125,10 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
 def _operation(route: Route, limits: Limits) -> dict[str, object]:
     text = inspect.getdoc(route.handler) or ""
     summary, _, description = text.partition("\n")
-    parameters = [_in_path(name) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
+    parameters = [_in_path(name, route) for name in re.findall(r"<(?:\w+:)?(\w+)>", route.path)]
     parameters += [
-        _parameter(param, bounds.query(route.path, param.name, param.kind, limits), limits) for param in route.params
+        _parameter(param, dict(param.schema or bounds.query(route.path, param.name, param.kind, limits)), limits)
+        for param in route.params
     ]
     parameters += [
         {
@@ -150,8 +157,8 @@ def _operation(route: Route, limits: Limits) -> dict[str, object]:
     return operation
 
 
-def _in_path(name: str) -> dict[str, object]:
-    schema = dict(bounds.PATHS[name])
+def _in_path(name: str, route: Route) -> dict[str, object]:
+    schema = dict(route.in_path.get(name) or bounds.PATHS[name])
     about = schema.pop("description")
     return {"name": name, "in": "path", "required": True, "description": about, "schema": {"type": "string"} | schema}
 

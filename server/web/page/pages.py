@@ -23,7 +23,7 @@ import orjson
 from proto.notes import NOTES, Note
 from proto.reasons import REASONS, Reason
 from proto.words import HOST_OFFLINE, HOSTS, LANGUAGES, STATES, TASKS, Said
-from server.errors import ClarionError
+from server.errors import PROBLEMS, ClarionError
 from server.web.request import ApiRequest, ApiResponse
 
 CSP = "; ".join(
@@ -41,6 +41,8 @@ CSP = "; ".join(
 )
 PAGES = ("login", "overview", "tasks", "task", "hosts", "host", "new", "help", "missing")
 _IMPORT = re.compile(r'^(?:import|export) [^;"]* from "(\.[^"]+)";$', re.MULTILINE)
+_NOUN_TEXTS = re.compile(r"nouns/\w+/\w+\.json")
+_NOUN_PART = re.compile(r"(nouns/\w+/)(\w+)\.js")
 NAV = (("overview", "/"), ("tasks", "/tasks"), ("hosts", "/hosts"), ("help", "/help"))
 TYPES = {
     "js": "text/javascript; charset=utf-8",
@@ -62,7 +64,8 @@ def _read(folder: Traversable, prefix: str = "") -> dict[str, bytes]:
 
 
 def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
-    """The page's own texts, and the words of proto/words.py, proto/reasons.py and proto/notes.py, in one language."""
+    """The page's own texts, the words of proto/words.py, proto/reasons.py and proto/notes.py, and the errors that
+    bring their Chinese texts along, in one language."""
     tables: dict[str, Mapping[str, Said | Reason | Note]] = {
         "states": STATES | {"unreachable": HOST_OFFLINE},
         "tasks": TASKS,
@@ -71,9 +74,12 @@ def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
         "notes": NOTES,
     }
     words = {name: {code: list(one.texts(language)) for code, one in table.items()} for name, table in tables.items()}
+    own = texts.get("words", {})
+    if language != "en":
+        own = {**own, "errors": own["errors"] | {code: list(one.zh) for code, one in PROBLEMS.items() if one.zh}}
     return (
         texts
-        | {"words": texts.get("words", {}) | words}
+        | {"words": own | words}
         | {
             f"{kind}.{code}": one.texts(language)[0]
             for kind, table in (("task", TASKS), ("host", HOSTS))
@@ -84,11 +90,23 @@ def _catalogue(texts: dict[str, Any], language: str) -> dict[str, Any]:
 
 @cache
 def assets() -> tuple[str, dict[str, bytes]]:
-    """The hash of all files, and name → content. The catalogues include the words for states, reasons and notes."""
+    """The hash of all files, and name → content. The catalogues include the words for states, reasons and notes.
+
+    A noun's part of a page is nouns/PAGE/NOUN.js, and nouns/PAGE/NOUN.json has its texts in every language. They are
+    found here by their folder: `nouns/PAGE/index.js` exports all parts of a page.
+    """
     found = _read(files("server.web.page").joinpath("static"))
+    texts = [orjson.loads(found.pop(name)) for name in list(found) if _NOUN_TEXTS.fullmatch(name)]
     for language in LANGUAGES:
         name = f"i18n/{language}.json"
-        found[name] = orjson.dumps(_catalogue(orjson.loads(found[name]), language))
+        known = orjson.loads(found[name])
+        for noun in texts:
+            known |= noun[language]
+        found[name] = orjson.dumps(_catalogue(known, language))
+    parts: dict[str, list[str]] = {}
+    for folder, part in (match.groups() for name in found if (match := _NOUN_PART.fullmatch(name))):
+        parts.setdefault(folder, []).append(f'export {{ Part as {part} }} from "./{part}.js";\n')
+    found |= {f"{folder}index.js": "".join(lines).encode() for folder, lines in parts.items()}
     digest = sha256(b"".join(name.encode() + b"\0" + sha256(data).digest() for name, data in found.items()))
     return digest.hexdigest()[:16], found
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from server.core.records import Records
 from server.fleet.identities import Identities
 from server.fleet.join_requests import JoinRequests
 from server.fleet.watching import OutputWatches
@@ -35,6 +36,7 @@ class Deps:
     """The parts of the server that the web room uses.
 
     Attributes:
+        records: The nouns that are kept in memory.
         nursery: Runs writes that must complete although their client has disconnected. It must outlive `serve` and
             end after the writer has been flushed.
         shutdown: Set once, when the server begins to stop.
@@ -56,6 +58,7 @@ class Deps:
     health: Health
     version: str
     limits: Limits = field(default_factory=Limits)
+    records: Records = field(default_factory=Records)
     identities: Identities = field(default_factory=Identities)
     join_requests: JoinRequests = field(default_factory=JoinRequests)
     ca_pin: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from server.web.http.auth import Access
+from server.web.resource import WRITE as WRITE
 from server.web.service.create_task import HEADER
 
 T, READ, OPEN, SHELL = Access.TOKEN, Access.READ, Access.OPEN, Access.SHELL
@@ -16,7 +17,5 @@ KEY = (
     ),
 )
 IDEMPOTENT = {200: "The task that an earlier request with this Idempotency-Key created."}
-WRITE = ("overloaded", "store_unavailable", "shutting_down")
-"""Error codes of requests that change something."""
 CREATE = ("unknown_hosts", "unknown_set", "invalid_expression", "no_hosts", "idempotency_mismatch", *WRITE)
 """Error codes of requests that create a task."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from server.web.api.hosts import history, host_sets, hosts, identity, join_tokens, orphans, selection
+from server.web.api.hosts import history, hosts, identity, join_tokens, orphans, selection
 from server.web.http.paging import PAGING
 from server.web.http.route import API, Route
 from server.web.routes.common import WRITE, T
 from server.web.schemas.executions import PastPage
-from server.web.schemas.hosts import HostPage, HostSetPage, HostSetView, HostView, OrphanPage, SelectionView
+from server.web.schemas.hosts import HostPage, HostView, OrphanPage, SelectionView
 from server.web.schemas.joining import JoinRequestPage, JoinRequestView, JoinTokenCreated, JoinTokenPage
 from server.web.schemas.requests import (
     HostBody,
     HostPatch,
-    HostSetBody,
     JoinTokenBody,
-    NewHostSetBody,
     ReplaceBody,
     SelectBody,
 )
 
-SET = ("invalid_value", "invalid_expression", "unknown_set", "unknown_hosts", "no_hosts", "set_cycle")
-"""Error codes of requests that write a host set."""
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
@@ -138,39 +134,6 @@ ROUTES: tuple[Route, ...] = (
         None,
         204,
         errors=("orphans_not_found", *WRITE),
-    ),
-    Route(
-        "POST",
-        f"{API}/sets",
-        T,
-        host_sets.create_host_set,
-        "hosts",
-        HostSetView,
-        201,
-        NewHostSetBody,
-        errors=(*SET, "set_exists", *WRITE),
-    ),
-    Route("GET", f"{API}/sets", T, host_sets.list_host_sets, "hosts", HostSetPage, params=PAGING),
-    Route("GET", f"{API}/sets/<name>", T, host_sets.show_host_set, "hosts", HostSetView, errors=("set_not_found",)),
-    Route(
-        "PATCH",
-        f"{API}/sets/<name>",
-        T,
-        host_sets.change_host_set,
-        "hosts",
-        HostSetView,
-        body=HostSetBody,
-        errors=(*SET, "set_not_found", *WRITE),
-    ),
-    Route(
-        "DELETE",
-        f"{API}/sets/<name>",
-        T,
-        host_sets.delete_host_set,
-        "hosts",
-        None,
-        204,
-        errors=("set_not_found", "set_in_use", *WRITE),
     ),
     Route(
         "POST",

@@ -154,23 +154,3 @@ class OrphanPage(Struct, kw_only=True):
 
     items: list[OrphanView]
     next: Cursor
-
-
-class HostSetView(Struct, kw_only=True):
-    """A host set."""
-
-    name: Annotated[str, Meta(description="Selectors write it as @NAME.")]
-    selector: Annotated[str | None, Meta(description="Its selector; null for a list.")]
-    hosts: Annotated[list[str] | None, Meta(description="The host ids of a list; null for a selector.")]
-    description: str
-    version: Annotated[int, Meta(description="1 for a new set; each change raises it.")]
-    changed_by: str
-    changed_at: int
-    used_by: Annotated[list[str], Meta(description="Sets whose selector names this one.")]
-
-
-class HostSetPage(Struct, kw_only=True):
-    """Host sets, by name."""
-
-    items: list[HostSetView]
-    next: Cursor

@@ -250,26 +250,3 @@ class JoinTokenBody(Struct, kw_only=True, forbid_unknown_fields=True):
             )
         ),
     ] = False
-
-
-class HostSetBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A host set: either a selector or a list of hosts. What a change leaves out stays."""
-
-    selector: Annotated[
-        str | None, Meta(description="The selector; it may name other sets.", examples=["web* and env=prod"])
-    ] = None
-    hosts: Annotated[
-        list[str] | None, Meta(description="Names or ids of hosts. The list keeps their ids.", examples=[["web1"]])
-    ] = None
-    description: Annotated[str | None, Meta(description="For people; at most 4,000 characters.")] = None
-
-
-class NewHostSetBody(HostSetBody, kw_only=True, forbid_unknown_fields=True):
-    """A new host set."""
-
-    name: Annotated[
-        str,
-        Meta(
-            description="A lower-case letter, then at most 63 lower-case letters, digits and hyphens.", examples=["web"]
-        ),
-    ]

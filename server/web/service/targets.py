@@ -11,7 +11,7 @@ from server.core.results.groups import ResultGroup, hosts_in_slices
 from server.core.selectors.evaluate import Selection, TooCostly, select_in_slices
 from server.core.selectors.expression import Bounds, ExpressionError, tokens
 from server.core.selectors.fold import quoted
-from server.core.selectors.host_sets import Meaning, UnknownSet, meanings
+from server.core.selectors.host_sets import HostSets, Meaning, UnknownSet, meanings
 from server.core.selectors.parser import Names, Refinement, Selector, TaskResults, parse_all, results_in
 from server.errors import ClarionError
 from server.web.readmodel.deps import Deps
@@ -104,7 +104,7 @@ async def _host_sets(targets: ParsedTargets, deps: Deps) -> dict[str, Meaning]:
     """
     bounds = deps.limits.expressions
     try:
-        reached = deps.fleet.directory.sets.reached(targets.trees)
+        reached = deps.records.of(HostSets).reached(targets.trees)
         texts = [one.selector for one in reached.values()]
         if sum(map(len, texts)) <= PARSED_INLINE and not any("[" in text for text in texts):
             return meanings(reached.values(), bounds)

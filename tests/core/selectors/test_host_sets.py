@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from server.core.model import Host, HostSet
+from server.core.model import Host
+from server.core.nouns.host_set import HostSet
 from server.core.selectors.evaluate import Selection, select
 from server.core.selectors.expression import Bounds, ExpressionError
 from server.core.selectors.host_sets import SET_DEPTH, HostSets, SetCycle, UnknownSet, meanings
@@ -25,9 +26,16 @@ def directory(count: int = 4) -> HostDirectory:
     return known
 
 
-def selected(known: HostDirectory, text: str) -> Selection:
+def host_sets(*given: HostSet) -> HostSets:
+    sets = HostSets()
+    for one in given:
+        sets.put(one)
+    return sets
+
+
+def selected(known: HostDirectory, sets: HostSets, text: str) -> Selection:
     tree = parse(text)
-    return select([tree], known, {"h1"}, {}, sets=meanings(known.sets.reached([tree]).values()))
+    return select([tree], known, {"h1"}, {}, sets=meanings(sets.reached([tree]).values()))
 
 
 def test_a_reference_is_a_word_that_begins_with_at() -> None:
@@ -45,21 +53,23 @@ def test_a_bad_name_is_shown_where_it_stands(text: str) -> None:
 
 def test_sets_combine_with_everything_else_and_with_one_another() -> None:
     known = directory()
-    known.sets.put(host_set("prod", "env=prod"))
-    known.sets.put(host_set("some", "", "h0", "h3", "deleted"))
-    known.sets.put(host_set("both", "@prod and @some"))
-    assert selected(known, "@prod").host_ids == ["h1", "h3"]
-    assert selected(known, "@some and not @prod").host_ids == ["h0"]
-    assert selected(known, "@both or web2").host_ids == ["h2", "h3"]
-    assert selected(known, "online and @prod").host_ids == ["h1"]
-    assert selected(known, "@some").gone == 1
-    assert selected(known, "@some, @both, @some").gone == 1, "each set is evaluated once"
+    sets = host_sets(
+        host_set("prod", "env=prod"),
+        host_set("some", "", "h0", "h3", "deleted"),
+        host_set("both", "@prod and @some"),
+    )
+    assert selected(known, sets, "@prod").host_ids == ["h1", "h3"]
+    assert selected(known, sets, "@some and not @prod").host_ids == ["h0"]
+    assert selected(known, sets, "@both or web2").host_ids == ["h2", "h3"]
+    assert selected(known, sets, "online and @prod").host_ids == ["h1"]
+    assert selected(known, sets, "@some").gone == 1
+    assert selected(known, sets, "@some, @both, @some").gone == 1, "each set is evaluated once"
 
 
 def test_an_empty_set_is_named_as_unmatched() -> None:
     known = directory()
-    known.sets.put(host_set("none", "env=none"))
-    assert list(selected(known, "@none").unmatched) == ["env=none", "@none"]
+    sets = host_sets(host_set("none", "env=none"))
+    assert list(selected(known, sets, "@none").unmatched) == ["env=none", "@none"]
 
 
 def test_an_unknown_set_is_named_with_what_was_meant() -> None:
@@ -117,9 +127,7 @@ def test_all_sets_together_unfold_to_a_limited_number_of_names() -> None:
 
 def test_ten_thousand_hosts_through_three_sets_take_little_time() -> None:
     known = directory(10_000)
-    known.sets.put(host_set("a", "env=prod"))
-    known.sets.put(host_set("b", "@a and web*"))
-    known.sets.put(host_set("c", "@b or @a"))
+    sets = host_sets(host_set("a", "env=prod"), host_set("b", "@a and web*"), host_set("c", "@b or @a"))
     begun = time.process_time()
-    assert len(selected(known, "@c and @b").host_ids) == 5_000
+    assert len(selected(known, sets, "@c and @b").host_ids) == 5_000
     assert time.process_time() - begun < 0.25

@@ -10,22 +10,24 @@ from server.core.effects import (
     CreateJoinToken,
     SaveExecution,
     SaveHost,
-    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveMeta,
+    SaveRecord,
     SaveSeen,
     SaveSeq,
     SaveTask,
 )
 from server.core.inputs.bounds import EPOCH_HEALED, EPOCH_MAX, EPOCH_SAFE
-from server.core.model import Execution, Host, HostIdentity, HostSet, JoinRequest, JoinToken
+from server.core.model import Execution, Host, HostIdentity, JoinRequest, JoinToken
+from server.core.nouns.host_set import HostSet
 from server.core.states import ExecutionStatus, TaskStatus
 from server.store.base import StoreRefused
-from server.store.heal import ALWAYS, OPEN
+from server.store.heal import read_open, read_whole
 from server.store.lease import LENGTH_MAX_MS, Holder, LeaseHeld
 from server.store.mysql.store import MySQLStore
 from server.store.sqlite.store import SqliteStore
+from server.store.tables.registry import TABLES
 from server.store.tables.task import COUNTERS
 from tests.changed import replace
 from tests.store.any_store import AnyStore
@@ -34,6 +36,7 @@ from tests.store.make import create, hosts, new_id
 REFUSED = (StoreRefused, err.MySQLError)
 OURS = Holder("", "here", 1)
 POISON = (-(2**63), -1, 2**31, 2**53 + 1, 2**62, 2**63 - 1)
+ALWAYS, OPEN = read_whole(TABLES), read_open(TABLES)
 CASES = [(table, column) for tables in (ALWAYS, OPEN) for table, columns in tables.items() for column in columns]
 
 
@@ -64,7 +67,7 @@ async def filled(store: AnyStore) -> str:
         [
             SaveHost(Host(host, "h", first_seen_at=1, last_seen_at=2, last_heartbeat_at=3)), SaveSeq(host, 5, 6), SaveSeen(host, 4), made, SaveTask(task), SaveExecution(row),  # noqa: E501
             SaveIdentity(identity), SaveJoinRequest(request),
-            SaveHostSet(HostSet("web", "all", (), "", 1, "x", 1)), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),  # noqa: E501
+            SaveRecord(HostSet("web", "all", (), "", 1, "x", 1)), CreateJoinToken(JoinToken("tok", bytes(32), 1, 2, {}, "x", 3)),  # noqa: E501
         ]
     )  # fmt: skip
     return host

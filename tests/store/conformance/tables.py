@@ -7,7 +7,7 @@ this test with one line in SAMPLES.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -15,31 +15,32 @@ import pytest
 from server.core.effects import (
     CreateJoinToken,
     DeleteHost,
-    DeleteHostSet,
     DeleteJoinRequest,
     DeleteJoinToken,
+    DeleteRecord,
     Save,
     SaveHost,
-    SaveHostSet,
     SaveIdentity,
     SaveJoinRequest,
     SaveKinds,
     SaveMeta,
     SaveOutput,
+    SaveRecord,
     SaveSeen,
     SaveSeq,
     SaveTask,
 )
-from server.core.model import Host, HostIdentity, HostSet, JoinRequest, JoinToken
+from server.core.model import Host, HostIdentity, JoinRequest, JoinToken
+from server.core.nouns.host_set import HostSet
+from server.store.nouns.host_set import HOST_SET
 from server.store.tables.command import COMMAND_KINDS
 from server.store.tables.host import HOST, HOST_SEEN, HOST_SEQ
-from server.store.tables.host_set import HOST_SET
 from server.store.tables.identity import HOST_IDENTITY
 from server.store.tables.join_request import JOIN_REQUEST
 from server.store.tables.join_token import JOIN_TOKEN
 from server.store.tables.meta import META
 from server.store.tables.output import OUTPUT
-from server.store.tables.registry import DELETES, GENERIC, WRITES
+from server.store.tables.registry import Tables
 from server.store.tables.table import Table, WriteRule
 from server.store.tables.task import TASK
 from tests.changed import replace
@@ -55,6 +56,8 @@ OUTPUTS = [output(text.encode()) for text in SHORT]
 
 class RecordStore(Protocol):
     """What this contract asks of a store."""
+
+    tables: Tables
 
     async def write(self, saves: list[Save]) -> None: ...
 
@@ -82,7 +85,7 @@ def _request(at: int, n: int) -> Save:
 
 
 def _set(at: int, n: int) -> Save:
-    return SaveHostSet(HostSet(SHORT[at], NASTY if n % 2 else "", (NASTY,) * n, NASTY, n + 1, NASTY, n))
+    return SaveRecord(HostSet(SHORT[at], NASTY if n % 2 else "", (NASTY,) * n, NASTY, n + 1, NASTY, n))
 
 
 SAMPLES: Mapping[Table[Any], Callable[[int, int], Save]] = {
@@ -103,7 +106,7 @@ SAMPLES: Mapping[Table[Any], Callable[[int, int], Save]] = {
 SAMPLE_DELETES: list[Callable[[int], Save]] = [
     lambda at: DeleteHost(IDS[at]),
     lambda at: DeleteJoinToken(SHORT[at]),
-    lambda at: DeleteHostSet(SHORT[at]),
+    lambda at: DeleteRecord(HostSet, SHORT[at]),
     lambda at: DeleteJoinRequest(SHORT[at]),
 ]
 
@@ -111,17 +114,22 @@ SAMPLE_DELETES: list[Callable[[int], Save]] = [
 class Model:
     """The tables as dictionaries, to which saves are applied one by one."""
 
-    def __init__(self) -> None:
-        self.tables: dict[Table[Any], dict[Any, Any]] = {table: {} for table in GENERIC}
+    def __init__(self, tables: Tables) -> None:
+        self.known = tables
+        self.tables: dict[Table[Any], dict[Any, Any]] = {table: {} for table in tables.generic}
         for made in TASKS:
             self.tables[TASK][made.task.task_id] = replace(made.task, targets=())
             self.tables[COMMAND_KINDS][made.command.command_id] = SaveKinds(made.command.command_id, b"")
 
     def apply(self, save: Save) -> None:
         """Apply one save or delete."""
-        for table, attribute in WRITES.get(type(save), ()):
+        if isinstance(save, SaveRecord):
+            self._write(self.known.by_record[type(save.record)], save.record)
+        if isinstance(save, DeleteRecord):
+            self.tables[self.known.by_record[save.kind]].pop(save.key, None)
+        for table, attribute in self.known.writes.get(type(save), ()):
             self._write(table, getattr(save, attribute) if attribute else save)
-        for table, column in DELETES.get(type(save), ()):
+        for table, column in self.known.deletes.get(type(save), ()):
             rows = self.tables.get(table, {})
             for key in [key for key, row in rows.items() if getattr(row, column) == getattr(save, column)]:
                 del rows[key]
@@ -146,21 +154,29 @@ class Model:
 
 
 class TableConformance:
-    """Holds for SQLite, MySQL and the simulated database."""
+    """Holds for SQLite, MySQL and the simulated database.
+
+    Attributes:
+        samples: A save of each table.
+        sample_deletes: Deletes of a record of each kind.
+    """
+
+    samples: Mapping[Table[Any], Callable[[int, int], Save]] = SAMPLES
+    sample_deletes: Sequence[Callable[[int], Save]] = SAMPLE_DELETES
 
     @pytest.mark.parametrize("seed", range(6))
     async def test_a_history_of_saves_has_the_effect_of_each_in_turn(self, store: RecordStore, seed: int) -> None:
         rng = random.Random(seed)
-        model = Model()
+        model = Model(store.tables)
         await store.write(list(TASKS))
         for _ in range(25):
             saves: list[Save] = []
             for _ in range(rng.randint(1, 12)):
                 at = rng.randrange(4)
                 if rng.random() < 0.15:
-                    saves.append(rng.choice(SAMPLE_DELETES)(at))
+                    saves.append(rng.choice(self.sample_deletes)(at))
                 else:
-                    saves.append(SAMPLES[rng.choice(GENERIC)](at, rng.randrange(8)))
+                    saves.append(self.samples[rng.choice(store.tables.generic)](at, rng.randrange(8)))
             await store.write(saves)
             if rng.random() < 0.2:
                 await store.write(saves[-1:])  # a replay of a transaction with an unknown outcome

@@ -233,7 +233,7 @@ async def test_a_migration_that_is_killed_anywhere_leaves_nothing_and_is_repeate
         path = tmp_path / f"{steps}.db"
         broken = migrate.Migration(1, "start", (*first.statements[:steps], "CREATE nonsense"))
         with monkeypatch.context() as patch:
-            patch.setattr(migrate, "migrations", lambda dialect, broken=broken: (broken,))
+            patch.setattr(migrate, "migrations", lambda dialect, folders, broken=broken: (broken,))
             with pytest.raises(StoreRefused, match="syntax error"):
                 await opened(path)
         store = await opened(path)

@@ -14,12 +14,12 @@ from server.store.sql import SQLITE
 from server.store.sqlite.row_statement import SIZES, UPDATE_FROM, RowStatement, many_rows
 from server.store.sqlite.write import SqliteWrite, row_statement
 from server.store.tables.execution import EXECUTION
-from server.store.tables.registry import GENERIC
+from server.store.tables.registry import TABLES
 from server.store.tables.table import Table, WriteRule
 
 SEED = 20261129
 COUNTS = (0, 1, 9, 10, 11, 49, 50, 51, 60, 107)
-MANY = [table for table in GENERIC if table.rule is not WriteRule.APPEND]
+MANY = [table for table in TABLES.generic if table.rule is not WriteRule.APPEND]
 
 
 def database() -> sqlite3.Connection:

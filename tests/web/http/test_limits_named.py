@@ -64,7 +64,7 @@ CASES: list[tuple[str, Limits, Exceed]] = [
     ("limits.hosts_per_task", Limits(hosts_per_task=2), posts(targets=["all"])),
     (
         "limits.host_sets",
-        Limits(host_sets=0),
+        Limits(section=TaskLimits(host_sets=0)),
         lambda world: world.post("/api/v1/sets", {"name": "web", "selector": "all"}),
     ),
     ("limits.hosts_per_task", Limits(hosts_per_task=2), posts(concurrency=3)),

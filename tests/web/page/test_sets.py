@@ -8,6 +8,7 @@ import pytest
 import trio
 from playwright.sync_api import Browser, Page, expect
 
+from server.core.selectors.host_sets import HostSets
 from tests.web.browser import browse, served, sign_in, violations
 from tests.web.world import World
 
@@ -59,7 +60,7 @@ async def test_a_set_is_made_used_changed_and_deleted(world: World, nursery: tri
 
     complaints = await trio.to_thread.run_sync(browse, script, address)
     assert all("Failed to load resource" in line for line in complaints), complaints
-    assert [one.name for one in world.fleet.directory.sets.all()] == ["all-web"]
+    assert [one.name for one in world.deps.records.of(HostSets).all()] == ["all-web"]
     world.shutdown.set()
 
 

@@ -27,7 +27,7 @@ from server.store.tables.host import HOST, HOST_SEQ
 from server.store.tables.join_token import JOIN_TOKEN
 from server.store.tables.meta import META
 from server.store.tables.output import OUTPUT
-from server.store.tables.registry import BY_RECORD, GENERIC
+from server.store.tables.registry import TABLES
 from server.store.tables.table import Key, Table, WriteRule
 from server.store.tables.task import TASK
 from tests.tools.simulate import loop
@@ -50,7 +50,7 @@ class Tables:
         lease: one row.
     """
 
-    records: dict[Table[Any], dict[Key, Any]] = field(default_factory=lambda: {table: {} for table in GENERIC})
+    records: dict[Table[Any], dict[Key, Any]] = field(default_factory=lambda: {table: {} for table in TABLES.generic})
     targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     commands: dict[str, Command] = field(default_factory=dict)
     rows: dict[Where, Execution] = field(default_factory=dict)
@@ -323,7 +323,7 @@ class Store:
 
     async def all_of(self, record: type[T]) -> list[T]:
         self._reach()
-        return list(self.tables.records[BY_RECORD[record]].values())
+        return list(self.tables.records[TABLES.by_record[record]].values())
 
     async def identities(self) -> list[HostIdentity]:
         return await self.all_of(HostIdentity)

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 
 from server.core.effects import Save
-from server.store.tables.registry import BY_RECORD, GENERIC
+from server.store.tables.registry import TABLES
 from tests.store.conformance.tables import SAMPLES, TableConformance
 from tests.tools.simulate.machines.database import Tables
 
@@ -17,14 +17,16 @@ T = TypeVar("T")
 class Simulated:
     """The tables alone, without the faults."""
 
+    tables = TABLES
+
     def __init__(self) -> None:
-        self.tables = Tables()
+        self.kept = Tables()
 
     async def write(self, saves: list[Save]) -> None:
-        self.tables.apply(saves)
+        self.kept.apply(saves)
 
     async def all_of(self, record: type[T]) -> list[T]:
-        return list(self.tables.records[BY_RECORD[record]].values())
+        return list(self.kept.records[TABLES.by_record[record]].values())
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def store() -> Simulated:
 
 def test_every_table_has_a_sample() -> None:
     """A table without one would not be tested."""
-    assert set(SAMPLES) == set(GENERIC)
+    assert set(SAMPLES) == set(TABLES.generic)
 
 
 class TestSimulated(TableConformance):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from server.core.engine import Engine
-from server.core.events import Now
-from server.fleet.registry import Registry
-from server.lifecycle.recovery import load_hosts
+from server.core.records import Records
+from server.core.selectors.host_sets import HostSets
+from server.lifecycle.recovery import load_records
 from tests.web.world import World
 
 SETS = "/api/v1/sets"
@@ -24,9 +23,9 @@ async def test_a_set_is_committed_when_it_is_answered(world: World) -> None:
         1,
         [],
     )
-    registry = Registry()
-    await load_hosts(world.store, registry, Engine(), Now(0, 0))
-    kept = registry.directory.sets.get("web")
+    records = Records()
+    await load_records(world.store, records)
+    kept = records.of(HostSets).get("web")
     assert kept is not None and (kept.selector, kept.changed_by, kept.description) == ("web*", "admin", "front")
 
 

@@ -4,9 +4,9 @@ import { plain } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { watch } from "../lib/live.js";
 import { Empty, Field, html, Loading, open, Problem, refused, useAct, useEffect, usePages, useRef, useState } from "../lib/ui.js";
+import * as nouns from "../nouns/hosts/index.js";
 import { HowToJoin, Labels, labelsOf, Presence, Seen } from "../parts/presence.js";
 import { runOn, targetsOf } from "../parts/run_on.js";
-import { Sets } from "../parts/sets.js";
 import { Chips, Rows } from "../parts/table.js";
 
 const start = new URLSearchParams(location.search);
@@ -84,7 +84,7 @@ function Hosts() {
       <${Field} id="select" label=${t("hosts.select")} soft=${t("hosts.select.soft")} wrong=${wrong}><input id="select" type="search" data-search value=${select} placeholder="web* and role=db" spellcheck=${false} autocapitalize="off" aria-invalid=${wrong ? "true" : null} aria-describedby="select-wrong" onChange=${(event) => put({ select: event.target.value.trim(), connected })} /><//>
     </form>
     <${Chips} presets=${presets} chips=${chips} clear=${clear} />
-    <${Sets} select=${select} choose=${(selector) => put({ select: selector, connected })} />
+    ${Object.values(nouns).map((Part) => html`<${Part} select=${select} choose=${(selector) => put({ select: selector, connected })} />`)}
     ${wrong ? null : html`<${Problem} of=${found.failure} />`}
     ${found.items === null ? found.failure ? null : html`<${Loading} />`
       : found.items.length ? html`<div class="figures"><${Rows} name="hosts" label=${t("title.hosts")} columns=${COLUMNS()} found=${found} id=${(host) => host.host_id} bulk=${(rows) => html`<${Bulk} rows=${rows} reload=${found.reload} />`} /></div>`

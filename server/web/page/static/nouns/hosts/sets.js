@@ -1,13 +1,13 @@
 // Host sets: names for hosts. They are listed, made from a selector, changed and deleted.
-import { api, query } from "../lib/api.js";
-import { plain } from "../lib/format.js";
-import { t } from "../lib/i18n.js";
-import { Field, html, Problem, refused, useAct, usePages, useState } from "../lib/ui.js";
+import { api, query } from "../../lib/api.js";
+import { plain } from "../../lib/format.js";
+import { t } from "../../lib/i18n.js";
+import { Field, html, Problem, refused, useAct, usePages, useState } from "../../lib/ui.js";
 
 const EMPTY = { name: "", selector: "", description: "" };
 const hostsOf = (set) => (set.selector === null ? t("sets.list", { n: set.hosts.length }) : plain(set.selector));
 
-export function Sets({ select, choose }) {
+export function Part({ select, choose }) {
   const found = usePages((after, limit) => api(`/sets${query({ after, limit })}`), []);
   const [busy, run, failure, clear] = useAct();
   const [draft, setDraft] = useState(null);
@@ -25,7 +25,7 @@ export function Sets({ select, choose }) {
   };
   const remove = (set) => { if (confirm(t("sets.delete.sure", { name: set.name }))) run(async () => { await api(`/sets/${set.name}`, { method: "DELETE" }); await found.reload(); }); };
   const wrong = (field) => (refused(failure) && failure.field === field ? failure : null);
-  return html`<details class="card pad sets"><summary>${t("sets")}${found.items ? ` · ${found.items.length}${found.next ? "+" : ""}` : ""}</summary>
+  return html`<details class="card pad noun sets"><summary>${t("sets")}${found.items ? ` · ${found.items.length}${found.next ? "+" : ""}` : ""}</summary>
     <p class="soft">${t("sets.text")}</p><${Problem} of=${found.failure} /><${Problem} of=${wrong("name") || wrong("selector") ? null : failure} close=${clear} />
     ${found.items?.length ? html`<dl class="facts">${found.items.map((set) => html`<dt><a href=${`/hosts${query({ select: `@${set.name}` })}`} onClick=${(event) => { event.preventDefault(); choose(`@${set.name}`); }}>@${set.name}</a></dt>
       <dd><span class="mono">${hostsOf(set)}</span>${set.description ? html` <span class="soft">${plain(set.description)}</span>` : null}${set.used_by.length ? html` <span class="small soft">${t("sets.used", { names: set.used_by.map((name) => `@${name}`).join(", ") })}</span>` : null}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from server.core.effects import DeleteHostSet, SaveHostSet
 from server.core.inputs import bounds
-from server.core.model import HostSet
+from server.core.nouns.host_set import HostSet
+from server.core.selectors.host_sets import HostSets
 from server.store.tables.columns import JSON_LIST, MOMENT, Column, Range, number
 from server.store.tables.table import Table, WriteRule
 
@@ -22,6 +22,5 @@ HOST_SET = Table(
         number("changed_at", MOMENT),
     ),
     rule=WriteRule.OVERWRITE,
-    saves={SaveHostSet: "host_set"},
-    deletes={DeleteHostSet: "name"},
+    memory=HostSets,
 )

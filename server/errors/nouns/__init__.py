@@ -1,0 +1,1 @@
+"""The errors of the stored nouns, with their Chinese texts: one module per noun, found by the table of errors."""

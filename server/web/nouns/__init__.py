@@ -1,0 +1,1 @@
+"""The nouns of the REST API: one module per noun. The route table finds every module here."""
