@@ -65,6 +65,50 @@ async def test_a_set_is_made_used_changed_and_deleted(world: World, nursery: tri
 
 
 @pytest.mark.browser
+async def test_a_list_is_made_and_keeps_its_hosts_until_its_text_is_changed(
+    world: World, nursery: trio.Nursery
+) -> None:
+    address = await served(world, nursery)
+
+    def script(page: Page, browser: Browser) -> None:
+        sign_in(page)
+        page.goto("/hosts?select=web*")
+        page.get_by_text("Host sets · 0").click()
+        page.get_by_role("button", name="New set").click()
+        page.locator("#set-name").fill("some")
+        page.locator("#set-kind").select_option("hosts")
+        page.locator("#set-selector").fill("nothing-here")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#set-selector-wrong")).to_contain_text("nothing-here")
+        page.locator("#set-selector").fill("web-1, db-1")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("details.sets")).to_contain_text("2 hosts")
+        page.get_by_role("button", name="Change @some").click()
+        expect(page.locator("#set-kind")).to_have_value("hosts")
+        expect(page.locator("#set-selector")).to_have_value("db-1,web-1")
+        assert violations(page) == []
+        page.locator("#set-description").fill("two")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("details.sets")).to_contain_text("two")
+        page.get_by_role("button", name="Change @some").click()
+        page.locator("#set-selector").fill("web-2")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("details.sets")).to_contain_text("1 host")
+        page.get_by_role("button", name="Change @some").click()
+        expect(page.locator("#set-selector")).to_have_value("web-2")
+        page.locator("#set-kind").select_option("selector")
+        page.locator("#set-selector").fill("web-2 or online")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("details.sets")).to_contain_text("web-2 or online")
+
+    complaints = await trio.to_thread.run_sync(browse, script, address)
+    assert all("Failed to load resource" in line for line in complaints), complaints
+    (made,) = world.deps.records.of(HostSets).all()
+    assert (made.selector, made.hosts, made.version) == ("web-2 or online", (), 4)
+    world.shutdown.set()
+
+
+@pytest.mark.browser
 async def test_the_sets_are_there_in_chinese(world: World, nursery: trio.Nursery) -> None:
     address = await served(world, nursery)
     await world.post("/api/v1/sets", {"name": "web", "hosts": ["web-1"]})
