@@ -111,6 +111,7 @@ class Task:
         rerun_of: The task of which this one repeats some hosts.
         spent_ms: How long servers have run the task at the last save, by monotonic clocks. It is kept for tasks with
             timeout_ms or wait_ms.
+        sets: The host sets that the targets used, each with its version at that time.
     """
 
     task_id: str
@@ -136,6 +137,7 @@ class Task:
     retry: Retry | None = None
     rerun_of: str | None = None
     spent_ms: int = 0
+    sets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total_hosts(self) -> int:

@@ -40,6 +40,7 @@ _FIELDS = (
     Column("retry"),
     Column("rerun_of"),
     number("spent_ms", Range(0, bounds.DURATION_MAX_MS, 0)),
+    Column("host_sets"),
 )
 _TOTALS = ("total_hosts", "completed_hosts", "failed_hosts")
 _FIRST_COUNT = len(_FIELDS)
@@ -70,6 +71,7 @@ def task_row(task: Task) -> tuple[Any, ...]:
         None if task.retry is None else as_json(asdict(task.retry)),
         task.rerun_of,
         task.spent_ms,
+        as_json(task.sets) if task.sets else None,
         *task.counts,
         task.total_hosts,
         task.completed_hosts,
@@ -102,6 +104,7 @@ def task_from(row: Row, targets: tuple[str, ...] = ()) -> Task:
         retry=None if row[18] is None else _retry(row[18]),
         rerun_of=row[19],
         spent_ms=row[20],
+        sets={} if row[21] is None else orjson.loads(row[21]),
         counts=tuple(row[_FIRST_COUNT:_LAST_COUNT]),
     )
 
@@ -119,7 +122,7 @@ TASK = Table(
     rule=WriteRule.NEWER_VERSION,
     saves={SaveTask: "task"},
     deletes={DeleteTask: "task_id"},
-    fixed=frozenset({"created_by", "created_at"}),
+    fixed=frozenset({"created_by", "created_at", "host_sets"}),
     open_rows="status < 2",
     encode=task_row,
     decode=task_from,

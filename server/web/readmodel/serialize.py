@@ -66,6 +66,7 @@ def task_view(task: Task, command: Command) -> tasks.TaskView:
         **asdict(task_row(task)),
         parameters=dict(task.parameters),
         target_text=task.target_text,
+        sets=dict(task.sets),
         if_offline="fail" if task.wait_ms is None else "wait",
         wait_for_ms=task.wait_ms,
         retry=None if retry is None else tasks.RetryView(**dataclasses.asdict(retry) | {"codes": list(retry.codes)}),

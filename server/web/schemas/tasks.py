@@ -83,6 +83,9 @@ class TaskView(TaskRow, kw_only=True):
 
     parameters: dict[str, str]
     target_text: Annotated[str, Meta(description="The targets as they were requested.")]
+    sets: Annotated[
+        dict[str, int], Meta(description="The host sets that the targets used, each with its version at that time.")
+    ]
     if_offline: Annotated[str, Meta(description="fail or wait.")]
     wait_for_ms: Annotated[
         int | None, Meta(description="With `wait`: how long to wait for hosts, from the start; null with `fail`.")

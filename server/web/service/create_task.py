@@ -18,7 +18,7 @@ from server.web.context import PendingCreation
 from server.web.readmodel.lookup import stored_task
 from server.web.request import ApiRequest
 from server.web.schemas.requests import TaskBody
-from server.web.service.targets import choose_hosts
+from server.web.service.targets import ChosenHosts, choose_hosts
 from server.web.service.task_request import ValidatedTaskRequest, validate
 
 HEADER = "Idempotency-Key"
@@ -44,8 +44,7 @@ async def create_task(call: ApiRequest, body: TaskBody, *, start: bool) -> tuple
 
     async def make() -> tuple[Task, Command]:
         deps = call.deps
-        host_ids, text = await choose_hosts(body.targets, deps, call.context.result_groups)
-        return _task_of(call, validated, host_ids, text)
+        return _task_of(call, validated, await choose_hosts(body.targets, deps, call.context.result_groups))
 
     return await create_once(call, make, start=start, verb="run" if start else "create")
 
@@ -148,15 +147,13 @@ async def _write(call: ApiRequest, make: MakeTask, start: bool, key: str | None,
     return task.task_id
 
 
-def _task_of(
-    call: ApiRequest, request: ValidatedTaskRequest, host_ids: tuple[str, ...], target_text: str
-) -> tuple[Task, Command]:
+def _task_of(call: ApiRequest, request: ValidatedTaskRequest, chosen: ChosenHosts) -> tuple[Task, Command]:
     """A pending task and its command, with new ids."""
     now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
     body, command = request.body, request.command
     command.task_id, command.command_id = uuid7(now, entropy(10)), uuid7(now, entropy(10))
     counts = [0] * len(ExecutionStatus)
-    counts[ExecutionStatus.PENDING] = len(host_ids)
+    counts[ExecutionStatus.PENDING] = len(chosen.host_ids)
     task = Task(
         task_id=command.task_id,
         name=request.name,
@@ -166,8 +163,9 @@ def _task_of(
         created_by=call.by,
         created_at=now,
         updated_at=now,
-        target_text=target_text,
-        targets=host_ids,
+        target_text=chosen.text,
+        targets=chosen.host_ids,
+        sets=chosen.sets,
         parameters=body.parameters,
         timeout_ms=request.task_timeout_ms,
         concurrency=body.concurrency,

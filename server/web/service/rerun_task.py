@@ -23,6 +23,7 @@ from server.web.schemas.requests import RerunBody
 from server.web.service import editor_characters
 from server.web.service.checks import check_name, refuse
 from server.web.service.create_task import create_once
+from server.web.service.targets import ChosenHosts
 from server.web.service.tasks import unfinished_task
 
 PAGE = 2_000
@@ -86,8 +87,11 @@ async def rerun_task(call: ApiRequest, task_id: str, body: RerunBody) -> tuple[T
             raise ClarionError(
                 "no_hosts", _no_match(body), field="only", hint="the task's counts show how its hosts ended"
             )
-        text = old.target_text if len(host_ids) == total else _selector(call.deps, host_ids)
-        return _copy(call, old, command, tuple(host_ids), name, text)
+        if len(host_ids) == total:
+            chosen = ChosenHosts(tuple(host_ids), old.target_text, dict(old.sets))
+        else:
+            chosen = ChosenHosts(tuple(host_ids), _selector(call.deps, host_ids), {})
+        return _copy(call, old, command, chosen, name)
 
     return await create_once(call, make, start=body.start, verb=f"rerun {task_id}")
 
@@ -144,9 +148,7 @@ def _selector(deps: Deps, host_ids: Sequence[str]) -> str:
     return fold(directory.unique_name(host_id) if host_id in directory.hosts else host_id for host_id in host_ids).text
 
 
-def _copy(
-    call: ApiRequest, old: Task, command: Command, host_ids: tuple[str, ...], name: str | None, target_text: str
-) -> tuple[Task, Command]:
+def _copy(call: ApiRequest, old: Task, command: Command, chosen: ChosenHosts, name: str | None) -> tuple[Task, Command]:
     """A pending task with the old task's options, and a copy of its command, with new ids."""
     now, entropy = call.deps.clock.now().wall_ms, call.deps.entropy
     task_id = uuid7(now, entropy(10))
@@ -159,12 +161,13 @@ def _copy(
         created_by=call.by,
         created_at=now,
         updated_at=now,
-        target_text=target_text,
-        targets=host_ids,
+        target_text=chosen.text,
+        targets=chosen.host_ids,
+        sets=chosen.sets,
         parameters=old.parameters,
         timeout_ms=old.timeout_ms,
         concurrency=old.concurrency,
-        counts=(len(host_ids), *[0] * (len(ExecutionStatus) - 1)),
+        counts=(len(chosen.host_ids), *[0] * (len(ExecutionStatus) - 1)),
         wait_ms=old.wait_ms,
         retry=old.retry,
         rerun_of=old.task_id,

@@ -42,6 +42,7 @@ class ParsedTargets:
         malformed: Texts that are not selectors, each with its error.
         results: Mention → the hosts that it stands for; filled by `load_results`.
         sets: Host set → its meaning, for every set that the selectors reach.
+        versions: Host set → its version, for the same sets.
     """
 
     trees: list[Selector]
@@ -51,6 +52,7 @@ class ParsedTargets:
     malformed: dict[str, ExpressionError] = field(default_factory=dict)
     results: dict[TaskResults, frozenset[str]] = field(default_factory=dict)
     sets: dict[str, Meaning] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
 
 
 async def parse_targets(texts: Sequence[str], deps: Deps, where: str = "targets") -> ParsedTargets:
@@ -105,6 +107,7 @@ async def _host_sets(targets: ParsedTargets, deps: Deps) -> dict[str, Meaning]:
     bounds = deps.limits.expressions
     try:
         reached = deps.records.of(HostSets).reached(targets.trees)
+        targets.versions = {name: one.version for name, one in reached.items()}
         texts = [one.selector for one in reached.values()]
         if sum(map(len, texts)) <= PARSED_INLINE and not any("[" in text for text in texts):
             return meanings(reached.values(), bounds)
@@ -258,11 +261,23 @@ async def resolve(targets: ParsedTargets, deps: Deps) -> Selection:
     return found
 
 
-async def choose_hosts(texts: Sequence[str], deps: Deps, cache: ResultGroupCache) -> tuple[tuple[str, ...], str]:
-    """Resolve the targets of a task.
+@dataclass(frozen=True, slots=True)
+class ChosenHosts:
+    """The hosts of a new task.
 
-    Returns:
-        The host ids at the time of the return, and one selector with the same meaning as all targets together.
+    Attributes:
+        host_ids: Their ids.
+        text: One selector with the same meaning as all targets together.
+        sets: The host sets that the targets used, each with its version.
+    """
+
+    host_ids: tuple[str, ...]
+    text: str
+    sets: dict[str, int]
+
+
+async def choose_hosts(texts: Sequence[str], deps: Deps, cache: ResultGroupCache) -> ChosenHosts:
+    """Resolve the targets of a task, as they are at the time of the return.
 
     Raises:
         ClarionError: no_hosts, invalid_expression, invalid_value, overloaded, or unknown_hosts with all wrong names.
@@ -280,7 +295,7 @@ async def choose_hosts(texts: Sequence[str], deps: Deps, cache: ResultGroupCache
             "choose fewer hosts",
             "limits.hosts_per_task",
         )
-    return tuple(found.host_ids), combined(targets.texts)
+    return ChosenHosts(tuple(found.host_ids), combined(targets.texts), targets.versions)
 
 
 def nothing_matched(found: Selection) -> str | None:

@@ -35,7 +35,7 @@ class StoreConformance:
         made = create(
             hosts(3), name=NASTY, description=NASTY * 50, type="t'%", created_by=NASTY, target_text=NASTY, parameters={NASTY: NASTY},  # noqa: E501
             timeout_ms=5, concurrency=7, cancel_requested_at=8, cancel_reason="why", started_at=9, finished_at=10,
-            wait_ms=11, retry=Retry(3, ("busy", "offline"), 5, 6, idempotent=True), rerun_of=new_id(), spent_ms=12,
+            wait_ms=11, retry=Retry(3, ("busy", "offline"), 5, 6, idempotent=True), rerun_of=new_id(), spent_ms=12, sets={"web": 3, "db-1": 1 << 40},  # noqa: E501
         )  # fmt: skip
         await store.write([made])
         assert await store.task(made.task.task_id) == replace(made.task, targets=())

@@ -55,6 +55,7 @@ def describe(task: dict[str, Any], api: Api) -> list[tuple[str, str]]:
         ("status", f"{task_word(task['status'])}{' (some hosts completed)' if task.get('partial') else ''}"),
         ("runs", _what(run)),
         ("where", str(task.get("target_text") or "")),
+        ("host sets", ", ".join(f"@{name} version {version}" for name, version in (task.get("sets") or {}).items())),
         ("hosts", summary(task)),
         ("as user", str(run.get("run_as") or "that of each host's agent")),
         ("directory", str(run.get("cwd") or "")),

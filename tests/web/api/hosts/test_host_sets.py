@@ -58,6 +58,33 @@ async def test_the_hosts_of_a_task_stay_when_the_set_changes(world: World) -> No
     assert stored is not None and stored.target_text == "@web"
 
 
+async def test_a_task_keeps_the_version_of_each_set_that_it_used(world: World) -> None:
+    await world.know("web1", "web2", "db1")
+    await world.post(SETS, {"name": "web", "selector": "web1"})
+    await world.call("PATCH", f"{SETS}/web", {"selector": "web?"})
+    await world.post(SETS, {"name": "some", "hosts": ["db1"]})
+    await world.post(SETS, {"name": "unused", "selector": "all"})
+    await world.post(SETS, {"name": "outer", "selector": "@web or @some"})
+    task = (await world.post("/api/v1/tasks", TASK | {"targets": ["@outer", "web1"]})).json
+    used = {"web": 2, "some": 1, "outer": 1}
+    assert task["sets"] == used
+    await world.call("PATCH", f"{SETS}/outer", {"description": "later"})
+    assert (await world.get(f"/api/v1/tasks/{task['task_id']}")).json["sets"] == used
+    plain = (await world.post("/api/v1/tasks", TASK | {"targets": ["all"]})).json
+    assert plain["sets"] == {}
+
+
+async def test_a_rerun_of_all_hosts_keeps_the_sets_and_of_some_hosts_has_none(world: World) -> None:
+    await world.know("web1", "web2")
+    await world.post(SETS, {"name": "web", "selector": "web1, web2"})
+    task = (await world.post("/api/v1/run", TASK | {"targets": ["@web"]})).json
+    await world.conductor.committed()
+    again = (await world.post(f"/api/v1/tasks/{task['task_id']}/rerun", {"only": ["all"], "start": False})).json
+    assert (again["target_text"], again["sets"]) == ("@web", {"web": 1})
+    one = await world.post(f"/api/v1/tasks/{task['task_id']}/rerun", {"hosts": ["web1"], "start": False})
+    assert one.json["sets"] == {}
+
+
 async def test_a_list_keeps_ids_and_passes_over_deleted_hosts(world: World) -> None:
     await world.know("web1", "web2")
     made = await world.post(SETS, {"name": "some", "hosts": ["web1", "web2"]})

@@ -32,8 +32,9 @@ function pace(progress) {
 function Where({ task, cells }) {
   const text = task.target_text.length > TEXT ? `${task.target_text.slice(0, TEXT)}…` : task.target_text;
   const names = cells && cells.names.length <= NAMES ? cells.names.map(plain).join(", ") : null;
+  const sets = Object.entries(task.sets).map(([name, version]) => t("sets.version", { name, version })).join(", ");
   return html`<b>${t("select.count", { n: task.total_hosts })}</b>${names ? html`: <span class="mono">${names}</span>` : null}
-    ${task.rerun_of ? html` <span class="soft">${t("task.of")} <a href=${`/tasks/${task.rerun_of}`}>${t("task.earlier")}</a> (${plain(text)})</span>` : names === text ? null : html` <span class="soft">${t("task.asked")} <span class="mono">${plain(text)}</span></span>`}`;
+    ${task.rerun_of ? html` <span class="soft">${t("task.of")} <a href=${`/tasks/${task.rerun_of}`}>${t("task.earlier")}</a> (${plain(text)})</span>` : names === text ? null : html` <span class="soft">${t("task.asked")} <span class="mono">${plain(text)}</span></span>`}${sets ? html` <span class="small soft">(${sets})</span>` : null}`;
 }
 
 function What({ task, cells }) {
