@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class EngineLimits:
     """Limits of the engine, in executions or seconds unless a field says otherwise.
 
-    The defaults are for tests. The server sets every limit that has a setting from its configuration.
+    A limit that is a setting has its default here; server/settings/sections refers to it.
     """
 
     in_flight: int = 20_000

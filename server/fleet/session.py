@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from server.core.effects import Ack, Cancel, Dispatch, Forget, Welcome
 from server.core.events import Now
 from server.core.results.live_output import OutputCredit, SessionCredit, WatchOutput
+from server.settings.sections.agent_port import AgentPort
 
 Outgoing = Welcome | Dispatch | Cancel | Ack | Forget | WatchOutput | OutputCredit
 
@@ -21,7 +22,7 @@ class OutboxLimits:
         messages: Messages that may wait between two writes. The write queue of the connection limits the bytes.
     """
 
-    messages: int = 256
+    messages: int = AgentPort().outbox_messages
 
 
 class Session:

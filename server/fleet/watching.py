@@ -25,11 +25,14 @@ from server.core.results.live_output import (
 )
 from server.errors import ClarionError
 from server.fleet.session import Session
+from server.settings.sections.limits import Limits
 
 Key = tuple[str, str, int]
 """(host id, command id, attempt)."""
 TICK = 0.2
 """Seconds between two grants of credit. An agent sends its window at most five times a second."""
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,10 @@ class WatchLimits:
         total: Bytes that all agents together may send per TICK.
     """
 
-    executions: int = 64
-    ring: int = 512 * 1024
-    window: int = 128 * 1024
-    total: int = 1024 * 1024
+    executions: int = _LIMITS.live_output_executions
+    ring: int = _LIMITS.live_output_bytes
+    window: int = int(_LIMITS.live_output_rate * TICK)
+    total: int = int(_LIMITS.live_output_rate_total * TICK)
 
 
 class WatchedExecution:

@@ -23,6 +23,7 @@ from server.settings.schema import Settings
 from server.store.base import Store, StoreRefused
 from server.store.mysql.store import MySQLStore, tls_context
 from server.store.sqlite.store import SqliteStore
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from server.web.http.limits import Limits as WebLimits
 
@@ -66,21 +67,8 @@ def store(settings: Settings) -> Store:
 
 def writer(settings: Settings, store: Store, clock: Clock, committed: Callable[[float], None]) -> Writer:
     """Return the writer. `committed` is called with the seconds of each commit."""
-    ours = settings.writer
-    return Writer(
-        store,
-        clock=clock,
-        entropy=os.urandom,
-        committed=committed,
-        linger_ms=ours.linger_ms,
-        max_rows=ours.max_rows,
-        small_rows=ours.small_rows,
-        batch_ms=ours.batch_ms,
-        high_water=ours.high_water,
-        reading_high_water=ours.reading_high_water,
-        low_water=ours.low_water,
-        high_water_bytes=ours.high_water_bytes,
-    )
+    limits = WriterLimits.from_settings(settings.writer)
+    return Writer(store, clock=clock, entropy=os.urandom, committed=committed, limits=limits)
 
 
 def engine_limits(settings: Settings) -> EngineLimits:

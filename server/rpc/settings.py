@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from server.core.effects import Save
+from server.settings.sections.agent_port import AgentPort
+from server.settings.sections.guard import Guard
+from server.settings.sections.liveness import Liveness
+
+_PORT, _GUARD, _LIVENESS = AgentPort(), Guard(), Liveness()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +26,9 @@ class SessionTerms:
     """
 
     epoch: int
-    credits: int = 64
-    heartbeat: float = 15.0
-    silence: float = 45.0
+    credits: int = _PORT.max_unacked_results
+    heartbeat: float = _LIVENESS.heartbeat
+    silence: float = _LIVENESS.heartbeat_timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,13 @@ class AgentPortSettings:
     """
 
     terms: SessionTerms
-    max_message: int = 4 << 20
-    hello_timeout: float = 10.0
-    drain_min: float = 1.0
-    drain_max: float = 10.0
+    max_message: int = _PORT.max_message
+    hello_timeout: float = _PORT.hello_timeout
+    drain_min: float = _LIVENESS.drain_min
+    drain_max: float = _LIVENESS.drain_max
     goodbye: float = 5.0
-    caller_age: float = 600.0
-    send_timeout: float = 30.0
+    caller_age: float = _PORT.probe_connection_ttl
+    send_timeout: float = _GUARD.send_timeout
     pulse: float = 1.0
 
 

@@ -28,9 +28,11 @@ from server.store.base import Store, StoreRefused, StoreUnavailable
 from server.store.batches import BatchSize
 from server.store.lanes import Lanes
 from server.store.units import Unit
-from server.store.water import Water, WriterStatistics
+from server.store.water import WriterLimits, WriterStatistics
 
 log = structlog.get_logger(__name__)
+
+DEFAULTS = WriterLimits()
 
 CALLBACKS_IN_A_ROW, ROWS_IN_A_ROW = 100, 400
 """After this many callbacks, or callbacks for this many rows, the loop gets a turn."""
@@ -47,20 +49,7 @@ class Writer:
         store: the database.
         clock: for the age of units.
         entropy: for the jitter of retries.
-        linger_ms: how long a unit waits for others; 0: not at all.
-        max_rows: rows of a transaction that holds more than one unit.
-        max_bytes: bytes of such a transaction.
-        small_rows: rows of a unit that may pass larger ones; 0: no unit may.
-        batch_ms: how long a transaction may take while units pass; 0: no limit.
-        high_water: rows from which `full` is True.
-        low_water: rows at or below which `full` is False again.
-        reading_high_water: rows from which the server reads nothing more from agents, until high_water; by default
-        twice
-            high_water.
-        high_water_bytes: bytes from which `full` is True.
-        low_water_bytes: bytes at or below which `full` is False again; by default half of high_water_bytes.
-        retry_min: seconds before the first retry. They double, each with jitter down to its half.
-        retry_max: seconds between two retries, at most.
+        limits: of transactions, of the queue and of retries.
         committed: called with the seconds of each commit.
     """
 
@@ -70,34 +59,20 @@ class Writer:
         *,
         clock: Clock,
         entropy: Entropy,
-        linger_ms: float = 5,
-        max_rows: int = 4_000,
-        max_bytes: int = 16 << 20,
-        small_rows: int = 64,
-        batch_ms: float = 20,
-        high_water: int = 50_000,
-        low_water: int = 25_000,
-        reading_high_water: int | None = None,
-        high_water_bytes: int = 256 << 20,
-        low_water_bytes: int | None = None,
-        retry_min: float = 0.05,
-        retry_max: float = 5.0,
+        limits: WriterLimits = DEFAULTS,
         committed: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         """Start with an empty queue; `run` begins to write."""
         self._store = store
         self._clock = clock
         self._entropy = entropy
-        self._linger = linger_ms / 1000
-        self._max_bytes = max_bytes
-        self._size = BatchSize(max_rows, batch_ms / 1000, small_rows)
-        low_bytes = high_water_bytes // 2 if low_water_bytes is None else low_water_bytes
-        self._new = Water(high_water, low_water, high_water_bytes, low_bytes)
-        reading = 2 * high_water if reading_high_water is None else reading_high_water
-        self._reading = Water(reading, min(high_water, reading - 1), high_water_bytes, low_bytes)
-        self._retry_min, self._retry_max = retry_min, retry_max
+        self._linger = limits.linger_ms / 1000
+        self._max_bytes = limits.max_bytes
+        self._size = BatchSize(limits.max_rows, limits.batch_ms / 1000, limits.small_rows)
+        self._new, self._reading = limits.new_work(), limits.reading()
+        self._retry_min, self._retry_max = limits.retry_min, limits.retry_max
         self._committed = committed
-        self._waiting = Lanes(small_rows)
+        self._waiting = Lanes(limits.small_rows)
         self._rows = self._bytes = 0
         self._wake = trio.Event()
         self._wake_rows = 1

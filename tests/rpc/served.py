@@ -36,6 +36,7 @@ from server.store.base import Store
 from server.store.lease import Holder
 from server.store.mysql.store import MySQLStore
 from server.store.sqlite.store import SqliteStore
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from tests.conductor.test_conductor import Seen
 from tests.core.shadow import task
@@ -82,7 +83,7 @@ class Served:
     def __init__(self, store: Store, epoch: int, alarms: list[Alarm], limits: EngineLimits | None) -> None:
         self.store, self.epoch, self.alarms = store, epoch, alarms
         self.orphans = Orphans(store)
-        self.writer = Writer(store, clock=Clock(), entropy=os.urandom, linger_ms=0)
+        self.writer = Writer(store, clock=Clock(), entropy=os.urandom, limits=WriterLimits(linger_ms=0))
         self.registry, self.engine, self.counts = Registry(epoch=epoch), Engine(limits, epoch=epoch), Counts()
         self.door = Conductor(
             self.engine, self.writer, self.registry, Seen(), Clock(), alarms.append, self.orphans.inquire

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
-import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from _speedups.http2 import ConnectionLimits
+from server.core.limits import EngineLimits
 from server.lifecycle import wiring
 from server.settings.schema import Settings
-from server.store.writer import Writer
+from server.store.water import WriterLimits
 
+ROOT = Path(__file__).parents[2]
 SETTINGS = Settings()
 DERIVED = {
     # heartbeat_timeout plus the time in which an agent reconnects
@@ -60,12 +64,45 @@ def test_sessions_have_the_defaults_of_the_settings() -> None:
 
 
 def test_the_writer_has_the_defaults_of_the_settings() -> None:
-    parameters = inspect.signature(Writer).parameters
-    shared = {name for name in parameters if hasattr(SETTINGS.writer, name)}
-    assert shared == set(SETTINGS.writer.__struct_fields__)
-    different = {
-        name: parameters[name].default
-        for name in shared - {"reading_high_water"}
-        if parameters[name].default != getattr(SETTINGS.writer, name)
+    wired, default = WriterLimits.from_settings(SETTINGS.writer), WriterLimits()
+    assert dataclasses.replace(wired, reading_high_water=None) == default
+    assert wired.reading_high_water == 2 * wired.high_water, "the default of the part"
+
+
+FIXED = {
+    "server/rpc/settings.py": {"goodbye", "pulse"},
+    "server/rpc/accept/listener.py": {"threads"},
+    "server/rpc/enrolment/connections.py": set(),
+    "server/fleet/session.py": set(),
+    "server/fleet/watching.py": set(),
+    "server/store/water.py": {"max_bytes", "retry_min", "retry_max"},
+}
+"""file → limits in its dataclasses that are no settings, and so have a number there"""
+
+
+@pytest.mark.parametrize("file", FIXED)
+def test_a_part_states_no_number_for_a_limit_that_is_a_setting(file: str) -> None:
+    assert literals(file) == FIXED[file]
+
+
+@pytest.mark.parametrize(
+    ("section", "part"),
+    [("guard", ConnectionLimits), ("limits", EngineLimits), ("liveness", EngineLimits)],
+)
+def test_a_section_states_no_number_for_a_limit_that_a_pure_part_declares(section: str, part: Any) -> None:
+    declared = {field.name for field in dataclasses.fields(part)}
+    assert literals(f"server/settings/sections/{section}.py") & declared == set()
+
+
+def literals(file: str) -> set[str]:
+    """Names of the fields of a file's classes whose default is a number or an expression of numbers."""
+    tree = ast.parse((ROOT / file).read_text())
+    return {
+        field.target.id
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and field.value is not None
+        if all(isinstance(inner, ast.Constant | ast.BinOp | ast.operator) for inner in ast.walk(field.value))
+        and not (isinstance(field.value, ast.Constant) and field.value.value is None)
     }
-    assert not different

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from server.core.effects import Save, SaveExecution, SaveMeta, SaveOutput
 from server.core.model import Execution
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.water import WriterLimits
 from server.store.writer import Writer, WriterClosed
 from tests.store.fakes import FakeStore, TrioClock, half
 from tests.store.make import create, hosts, output
@@ -33,7 +34,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(store: FakeStore) -> Make:
-    return lambda **settings: Writer(store, clock=TrioClock(), entropy=half, **settings)  # type: ignore[arg-type]
+    return lambda **limits: Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(**limits))  # type: ignore[arg-type]
 
 
 @pytest.mark.capability("O2", "I3")
@@ -322,9 +323,7 @@ async def test_any_mixture_of_faults_ends_with_every_unit_once_in_order(seed: in
         store,
         clock=TrioClock(),
         entropy=half,
-        linger_ms=rng.choice([0, 5]),
-        max_rows=rng.choice([1, 7, 500]),
-        high_water=50,
+        limits=WriterLimits(linger_ms=rng.choice([0, 5]), max_rows=rng.choice([1, 7, 500]), high_water=50),
     )  # type: ignore[arg-type]
     called: list[int] = []
     refused: list[int] = []

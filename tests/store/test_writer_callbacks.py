@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from server.core.effects import Save, SaveMeta
 from server.store import writer as writer_module
 from server.store.base import StoreRefused, StoreUnavailable
+from server.store.water import WriterLimits
 from server.store.writer import CALLBACKS_IN_A_ROW, Writer, WriterClosed
 from tests.store.fakes import FakeStore, TrioClock, half
 
@@ -28,7 +29,7 @@ def store() -> FakeStore:
 
 @pytest.fixture
 def writer(store: FakeStore) -> Writer:
-    return Writer(store, clock=TrioClock(), entropy=half, linger_ms=0)
+    return Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(linger_ms=0))
 
 
 async def test_a_unit_is_written_while_the_callbacks_of_a_large_batch_are_called(
@@ -130,7 +131,7 @@ async def test_every_callback_is_called_once_in_order_whatever_the_database_does
     in_a_row: int, rows: int, store: FakeStore, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer_module, "CALLBACKS_IN_A_ROW", in_a_row)
-    writer = Writer(store, clock=TrioClock(), entropy=half, max_rows=rows)
+    writer = Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(max_rows=rows))
     called: list[int] = []
     async with trio.open_nursery() as nursery:
         await nursery.start(writer.run)

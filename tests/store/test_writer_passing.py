@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from server.core.effects import Save, SaveExecution, SaveMeta
 from server.core.model import Execution
 from server.store.base import StoreRefused
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from tests.store.fakes import FakeStore, TrioClock, half
 
@@ -30,7 +31,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(store: FakeStore) -> Make:
-    return lambda **settings: Writer(store, clock=TrioClock(), entropy=half, **settings)  # type: ignore[arg-type]
+    return lambda **limits: Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(**limits))  # type: ignore[arg-type]
 
 
 def executions(command: str, number: int) -> list[Save]:

@@ -16,8 +16,12 @@ from proto.common.token_bucket import TokenBucket
 from server.rpc.accept.abuse import AbuseTracker, Tarpit
 from server.rpc.accept.tls_handshakes import TlsHandshakes
 from server.rpc.accept.tls_worker import HandshakeSlot
+from server.settings.sections.agent_port import AgentPort
+from server.settings.sections.guard import Guard
 
 log = structlog.get_logger(__name__)
+
+_PORT, _GUARD = AgentPort(), Guard()
 
 ACCEPTS_IN_A_ROW = 64
 """Connections that are accepted before the listener waits again for the socket to be readable."""
@@ -46,18 +50,18 @@ class ListenerLimits:
         tarpit_connections: connections that are held open at once.
     """
 
-    connections: int = 15_000
-    per_address: int = 64
-    handshakes_per_second: float = 1_000.0
-    burst: int = 500
-    handshakes: int = 500
-    handshake: float = 10.0
-    handshake_bytes: int = 32 << 10
+    connections: int = _PORT.connections
+    per_address: int = _PORT.connections_per_address
+    handshakes_per_second: float = _PORT.handshakes_per_second
+    burst: int = _PORT.handshake_burst
+    handshakes: int = _PORT.handshakes
+    handshake: float = _PORT.handshake_timeout
+    handshake_bytes: int = _PORT.handshake_bytes
     threads: int = 2
-    refusals_per_minute: int = 120
-    abuse_weight: int = 20
-    tarpit_seconds: float = 10.0
-    tarpit_connections: int = 1_024
+    refusals_per_minute: int = _GUARD.refusals_per_minute
+    abuse_weight: int = _GUARD.abuse_weight
+    tarpit_seconds: float = _GUARD.tarpit_seconds
+    tarpit_connections: int = _GUARD.tarpit_connections
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,12 @@ from proto.common.token_bucket import TokenBucket
 from proto.link.grpclib_internals import h2_of
 from server.rpc.accept.abuse import AbuseTracker, is_severe, refusal_label
 from server.security.connection_slots import ConnectionSlot, ConnectionSlots, NoFreeSlot
+from server.settings.sections.enrol import Enrol
+from server.settings.sections.guard import Guard as GuardSettings
 
 log = structlog.get_logger(__name__)
+
+_ENROL, _GUARD = Enrol(), GuardSettings()
 
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of a connection for timeouts."""
@@ -44,12 +48,12 @@ class EnrolmentPortLimits:
         guard: limits of each connection.
     """
 
-    connections: int = 512
-    per_address: int = 64
-    handshakes_per_second: float = 50.0
-    idle: float = 30.0
-    refusals_per_minute: int = 120
-    abuse_weight: int = 20
+    connections: int = _ENROL.connections
+    per_address: int = _ENROL.connections_per_address
+    handshakes_per_second: float = _ENROL.handshakes_per_second
+    idle: float = _ENROL.idle_timeout
+    refusals_per_minute: int = _GUARD.refusals_per_minute
+    abuse_weight: int = _GUARD.abuse_weight
     guard: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 

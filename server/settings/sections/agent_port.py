@@ -6,7 +6,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from _speedups.http2.limits import ConnectionLimits
 from server.settings.field_types import GIB, KIB, MIB, Text255, Text1000, bounded, described
+
+_HTTP2 = ConnectionLimits()
+"""The fast path of HTTP/2 knows no settings: it declares the defaults of its limits."""
 
 
 class AgentPort(Struct, frozen=True, kw_only=True):
@@ -39,7 +43,7 @@ class AgentPort(Struct, frozen=True, kw_only=True):
             "Maximum size of a gRPC message in either direction. A result with four full pieces of output takes a "
             "little over 1 MiB.",
         ),
-    ] = 4 * MIB
+    ] = _HTTP2.max_message
     hello_timeout: Annotated[
         float, bounded(0.1, 300, "The server disconnects an agent that sends no Hello within this time.")
     ] = 10.0
@@ -107,4 +111,4 @@ class AgentPort(Struct, frozen=True, kw_only=True):
     ] = 256
     outbox_bytes: Annotated[
         int, bounded(2 * MIB, GIB, "Maximum bytes of messages that wait to be sent to one agent.")
-    ] = 8 * MIB
+    ] = _HTTP2.write_queue_bytes

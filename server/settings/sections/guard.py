@@ -6,7 +6,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from _speedups.http2.limits import ConnectionLimits
 from server.settings.field_types import GIB, KIB, MIB, bounded
+
+_HTTP2 = ConnectionLimits()
+"""The fast path of HTTP/2 knows no settings: it declares the defaults of its limits."""
 
 
 class Guard(Struct, frozen=True, kw_only=True):
@@ -21,17 +25,23 @@ class Guard(Struct, frozen=True, kw_only=True):
             "HTTP/2 frames of all types per second; the burst may be as large. A DATA frame of a session counts less "
             "the fuller it is, down to a tenth.",
         ),
-    ] = 2_000
+    ] = _HTTP2.frames_per_second
     messages_per_second: Annotated[
         int, bounded(100, 1_000_000, "Messages of a session per second, whatever the number of their frames.")
-    ] = 5_000
+    ] = _HTTP2.messages_per_second
     settings_per_second: Annotated[
         int, bounded(2, 100_000, "SETTINGS frames per second, acknowledgements included.")
-    ] = 20
-    priorities_per_second: Annotated[int, bounded(1, 100_000, "PRIORITY frames per second.")] = 20
-    window_updates_per_second: Annotated[int, bounded(10, 100_000, "WINDOW_UPDATE frames per second.")] = 500
-    empty_data_per_second: Annotated[int, bounded(1, 100_000, "Empty DATA frames per second.")] = 100
-    pings_per_minute: Annotated[int, bounded(1, 100_000, "PING frames per minute.")] = 12
+    ] = _HTTP2.settings_per_second
+    priorities_per_second: Annotated[int, bounded(1, 100_000, "PRIORITY frames per second.")] = (
+        _HTTP2.priorities_per_second
+    )
+    window_updates_per_second: Annotated[int, bounded(10, 100_000, "WINDOW_UPDATE frames per second.")] = (
+        _HTTP2.window_updates_per_second
+    )
+    empty_data_per_second: Annotated[int, bounded(1, 100_000, "Empty DATA frames per second.")] = (
+        _HTTP2.empty_data_per_second
+    )
+    pings_per_minute: Annotated[int, bounded(1, 100_000, "PING frames per minute.")] = _HTTP2.pings_per_minute
     probes_per_second: Annotated[
         int,
         bounded(
@@ -40,7 +50,7 @@ class Guard(Struct, frozen=True, kw_only=True):
             "PING frames per second beyond `guard.pings_per_minute`. The peer may send one for each DATA frame that "
             "it received: gRPC libraries measure bandwidth with them.",
         ),
-    ] = 100
+    ] = _HTTP2.probes_per_second
     resets_per_minute: Annotated[
         int,
         bounded(
@@ -49,16 +59,20 @@ class Guard(Struct, frozen=True, kw_only=True):
             "RST_STREAM frames per minute that the peer sends. The same limit applies separately to those that the "
             "peer makes the server send.",
         ),
-    ] = 20
-    streams_per_minute: Annotated[int, bounded(1, 100_000, "Streams that the peer opens per minute.")] = 120
-    streams: Annotated[int, bounded(1, 1_000, "Maximum number of open streams.")] = 4
+    ] = _HTTP2.resets_per_minute
+    streams_per_minute: Annotated[int, bounded(1, 100_000, "Streams that the peer opens per minute.")] = (
+        _HTTP2.streams_per_minute
+    )
+    streams: Annotated[int, bounded(1, 1_000, "Maximum number of open streams.")] = _HTTP2.streams
     header_block: Annotated[int, bounded(4 * KIB, MIB, "Maximum compressed size of the headers of one call.")] = (
-        16 * KIB
+        _HTTP2.header_block
     )
     header_list: Annotated[int, bounded(4 * KIB, MIB, "Maximum decompressed size of the headers of one call.")] = (
-        16 * KIB
+        _HTTP2.header_list
     )
-    continuations: Annotated[int, bounded(1, 1_000, "Maximum number of CONTINUATION frames in one header block.")] = 8
+    continuations: Annotated[int, bounded(1, 1_000, "Maximum number of CONTINUATION frames in one header block.")] = (
+        _HTTP2.continuations
+    )
     hello_bytes: Annotated[
         int,
         bounded(
@@ -67,7 +81,7 @@ class Guard(Struct, frozen=True, kw_only=True):
             "Maximum size of one message before a session is open, and of all such messages of a connection per "
             "minute. An agent's Hello takes about 50 bytes for each result that the agent holds; it may name 20,000.",
         ),
-    ] = 1_152 * KIB
+    ] = _HTTP2.hello_bytes
     waiting_bytes: Annotated[
         int,
         bounded(
@@ -77,11 +91,13 @@ class Guard(Struct, frozen=True, kw_only=True):
             "server drops the oldest of the connections that hold at least an equal share. Not below "
             "`guard.hello_bytes`.",
         ),
-    ] = 16 * MIB
+    ] = _HTTP2.waiting_bytes
     header_timeout: Annotated[
         float, bounded(0.1, 300, "Time limit from the beginning of a call's headers to their end.")
-    ] = 5.0
-    frame_timeout: Annotated[float, bounded(0.1, 300, "Time limit from a frame's first byte to its last.")] = 30.0
+    ] = _HTTP2.header_timeout
+    frame_timeout: Annotated[float, bounded(0.1, 300, "Time limit from a frame's first byte to its last.")] = (
+        _HTTP2.frame_timeout
+    )
     send_timeout: Annotated[
         float,
         bounded(

@@ -6,7 +6,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from server.core.limits import EngineLimits
 from server.settings.field_types import GIB, KIB, MIB, bounded
+
+_ENGINE = EngineLimits()
+"""The engine knows no settings: it declares the defaults of its limits."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -20,7 +24,7 @@ class Limits(Struct, frozen=True, kw_only=True):
             "Maximum number of executions that are sent or running, over all tasks. One in twenty is reserved for "
             "tasks of at most 16 hosts.",
         ),
-    ] = 20_000
+    ] = _ENGINE.in_flight
     in_flight_per_task: Annotated[
         int,
         bounded(
@@ -29,17 +33,17 @@ class Limits(Struct, frozen=True, kw_only=True):
             "Maximum number of executions of one task that are sent or running. A task may request fewer with "
             "`concurrency`.",
         ),
-    ] = 20_000
+    ] = _ENGINE.in_flight_per_task
     in_flight_per_host: Annotated[
         int, bounded(1, 1024, "Maximum number of executions on one host that are sent or running.")
-    ] = 16
+    ] = _ENGINE.in_flight_per_host
     waiting: Annotated[
         int,
         bounded(0, 10_000_000, "Maximum number of executions that wait for offline hosts (`if_offline = wait`)."),
-    ] = 200_000
+    ] = _ENGINE.waiting
     waiting_per_host: Annotated[
         int, bounded(0, 100_000, "Maximum number of executions that wait for one offline host.")
-    ] = 1_000
+    ] = _ENGINE.waiting_per_host
     live_output_executions: Annotated[
         int,
         bounded(

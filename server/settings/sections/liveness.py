@@ -6,7 +6,11 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from server.core.limits import EngineLimits
 from server.settings.field_types import bounded
+
+_ENGINE = EngineLimits()
+"""The engine knows no settings: it declares the defaults of its limits."""
 
 
 class Liveness(Struct, frozen=True, kw_only=True):
@@ -26,7 +30,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
     ] = 45.0
     lost_after: Annotated[
         float, bounded(0.1, 31_536_000, "An execution whose host stays offline for this long ends as `lost`.")
-    ] = 3600.0
+    ] = _ENGINE.lost_after
     unanswered_after: Annotated[
         float,
         bounded(
@@ -35,7 +39,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
             "The server repeatedly asks a connected host to end an execution. If the host reports no end for this "
             "long, the execution ends as `lost`. Set it above the longest database outage that you want to survive.",
         ),
-    ] = 86_400.0
+    ] = _ENGINE.unanswered_after
     mass_silence_share: Annotated[
         float,
         bounded(
@@ -45,14 +49,16 @@ class Liveness(Struct, frozen=True, kw_only=True):
             "disconnect. The server then suspects its own network, raises an alarm and declares nothing lost for "
             "`liveness.mass_silence_pause`.",
         ),
-    ] = 0.3
-    mass_silence_hosts: Annotated[int, bounded(1, 1_000_000, "Minimum number of hosts in a mass disconnect.")] = 10
+    ] = _ENGINE.mass_share
+    mass_silence_hosts: Annotated[int, bounded(1, 1_000_000, "Minimum number of hosts in a mass disconnect.")] = (
+        _ENGINE.mass_hosts
+    )
     mass_silence_window: Annotated[
         float, bounded(1, 86_400, "Period within which disconnects count towards a mass disconnect.")
-    ] = 60.0
+    ] = _ENGINE.mass_window
     mass_silence_pause: Annotated[
         float, bounded(0, 86_400, "How long the server declares nothing lost after a mass disconnect.")
-    ] = 300.0
+    ] = _ENGINE.mass_pause
     start_grace: Annotated[
         float,
         bounded(
@@ -60,7 +66,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
             86_400,
             "After it starts, the server waits this long before it counts hosts that have not reconnected as offline.",
         ),
-    ] = 60.0
+    ] = _ENGINE.start_grace
     watchdog_margin: Annotated[
         float,
         bounded(
@@ -68,7 +74,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
             86_400,
             "How long after its timeout and grace the server itself ends an execution that its agent has not ended.",
         ),
-    ] = 30.0
+    ] = _ENGINE.watchdog_margin
     elapsed_checkpoint_interval: Annotated[
         float,
         bounded(
@@ -77,7 +83,7 @@ class Liveness(Struct, frozen=True, kw_only=True):
             "How often the server saves the elapsed time of tasks with a `timeout` or `wait_for`. A server that is "
             "killed loses at most this much, so such a task may end late, never early.",
         ),
-    ] = 60.0
+    ] = _ENGINE.elapsed_checkpoint_interval
     seen_saved_every: Annotated[
         float,
         bounded(

@@ -18,6 +18,7 @@ from server.store.base import StoreRefused, StoreUnavailable
 from server.store.lease import Holder, LeaseHeld, StoreFenced
 from server.store.mysql.connection import Connection, literal
 from server.store.mysql.store import MySQLStore
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from tests.mariadb import PASSWORD, USER, MariaDB, running
 from tests.store.conformance.suite import NASTY
@@ -159,7 +160,9 @@ async def test_a_commit_whose_answer_never_came_is_harmless_to_repeat(
         return answer
 
     monkeypatch.setattr(Connection, "run", cut)
-    writer = Writer(store, clock=TrioClock(), entropy=half, max_rows=20, retry_min=0.001, retry_max=0.01)
+    writer = Writer(
+        store, clock=TrioClock(), entropy=half, limits=WriterLimits(max_rows=20, retry_min=0.001, retry_max=0.01)
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(writer.run)
         for _ in range(150):
@@ -182,11 +185,7 @@ async def test_every_confirmed_unit_survives_kill_9_under_load(mortal: MariaDB) 
         store,
         clock=TrioClock(),
         entropy=half,
-        max_rows=50,
-        high_water=2000,
-        low_water=1000,
-        retry_min=0.01,
-        retry_max=0.2,
+        limits=WriterLimits(max_rows=50, high_water=2000, low_water=1000, retry_min=0.01, retry_max=0.2),
     )
     feeding = True
     fed: list[str] = []

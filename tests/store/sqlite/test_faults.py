@@ -251,7 +251,7 @@ CHILD = """
     async def main():
         store = SqliteStore(sys.argv[1])
         await store.open()
-        writer = Writer(store, clock=TrioClock(), entropy=half, max_rows=40)
+        writer = Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(max_rows=40))
         async with trio.open_nursery() as nursery:
             await nursery.start(writer.run)
             while True:

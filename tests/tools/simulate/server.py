@@ -25,6 +25,7 @@ from server.rpc.session.host_facts import HostRecorder
 from server.settings.sections.store import Store as Settings
 from server.store.base import StoreUnavailable
 from server.store.lease import Holder, StoreFenced
+from server.store.water import WriterLimits
 from server.store.writer import Writer, WriterClosed
 from tests.tools.simulate import translate
 from tests.tools.simulate.loop import SimProcess, pieces
@@ -118,9 +119,16 @@ class Server:
                 await self._give_up()
             self.engine = Watched(limits, self)
             self.writer = Writer(
-                parts, clock=self, entropy=lambda n: world.rng.randbytes(n), high_water=swarm.high_water, low_water=swarm.high_water // 2,  # noqa: E501
-                small_rows=swarm.small_rows, max_rows=swarm.max_rows,
-            )  # fmt: skip
+                parts,
+                clock=self,
+                entropy=lambda n: world.rng.randbytes(n),
+                limits=WriterLimits(
+                    high_water=swarm.high_water,
+                    low_water=swarm.high_water // 2,
+                    small_rows=swarm.small_rows,
+                    max_rows=swarm.max_rows,
+                ),
+            )
             self.memory = HostRecorder(self.registry, self.writer, self)
             self.conductor = Conductor(self.engine, self.writer, self.registry, self, self, self._alarm)
             await recovery.load_hosts(parts, self.registry, self.engine, self.now())

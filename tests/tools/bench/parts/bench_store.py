@@ -23,6 +23,7 @@ from server.core.states import ExecutionStatus as E
 from server.store.base import Store
 from server.store.mysql.store import MySQLStore
 from server.store.sqlite.store import SqliteStore
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from tests.mariadb import PASSWORD, USER, running
 from tests.store.fakes import TrioClock, half
@@ -74,7 +75,7 @@ async def trickle(name: str, store: Store, linger: float) -> None:
     """Write through the writer, ten rows per unit, as fast as it accepts them."""
     made = create(hosts(10_000))
     await store.write([made])
-    writer = Writer(store, clock=TrioClock(), entropy=half, linger_ms=linger)
+    writer = Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(linger_ms=linger))
     saves = [save for status in (E.DISPATCHED, E.RUNNING, E.COMPLETED) for save in moves(made, status, 10_000)]
     begun = time.perf_counter()
     async with trio.open_nursery() as nursery:

@@ -22,6 +22,7 @@ from agent.storage import disk as agent_disk
 from agent.storage.journal import Sizes, open_journal
 from server.core.effects import SaveOutput
 from server.store.sqlite.store import SqliteStore
+from server.store.water import WriterLimits
 from server.store.writer import Writer
 from tests.store.fakes import TrioClock, half
 from tests.store.make import create, hosts, output
@@ -50,7 +51,7 @@ async def store(folder: Path, broken: str) -> None:
     made._connect = sooner  # type: ignore[method-assign]
     await made.open()
     claim(folder, "open")
-    writer = Writer(made, clock=TrioClock(), entropy=half, max_rows=20)
+    writer = Writer(made, clock=TrioClock(), entropy=half, limits=WriterLimits(max_rows=20))
     async with trio.open_nursery() as nursery:
         await nursery.start(writer.run)
         for number in range(UNITS):
