@@ -34,7 +34,10 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(store: FakeStore) -> Make:
-    return lambda **limits: Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(**limits))  # type: ignore[arg-type]
+    def made(committed: Callable[[float], None] = lambda seconds: None, **limits: Any) -> Writer:
+        return Writer(store, clock=TrioClock(), entropy=half, limits=WriterLimits(**limits), committed=committed)  # type: ignore[arg-type]
+
+    return made
 
 
 @pytest.mark.capability("O2", "I3")

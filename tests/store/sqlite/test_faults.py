@@ -244,6 +244,7 @@ async def test_a_migration_that_is_killed_anywhere_leaves_nothing_and_is_repeate
 CHILD = """
     import sys, trio
     from server.store.sqlite.store import SqliteStore
+    from server.store.water import WriterLimits
     from server.store.writer import Writer
     from tests.store.fakes import TrioClock, half
     from tests.store.make import create, hosts

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.tools.chaos.runs.soak import soak
 
 GOOD_ENDS = frozenset(("completed",))
 EDGE_KILLS = 1_000
+STANDARD = Options()
 DEFAULTS = {
     "soak": (50, "soak.json"),
     "partition": (200, "partition.json"),
@@ -33,7 +35,7 @@ DEFAULTS = {
     "outage": (20, "outage.json"),
     "race": (10, "race.json"),
     "edge": (4, "ack-edge.json"),
-    "chaos": (Options.agents, "chaos.json"),
+    "chaos": (STANDARD.agents, "chaos.json"),
 }
 """Agents and report of each mode."""
 
@@ -43,12 +45,13 @@ def defaults(place: int) -> str:
     return ", ".join(f"{values[place]} ({mode})" for mode, values in DEFAULTS.items())
 
 
-def main() -> int:
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line, and fill in the defaults of its mode."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, help=f"default: {defaults(0)}")
-    parser.add_argument("--executions", type=int, default=Options.executions)
-    parser.add_argument("--kills", type=int, help=f"default: {Options.kills}; with --edge {EDGE_KILLS}")
-    parser.add_argument("--seed", type=int, default=Options.seed)
+    parser.add_argument("--executions", type=int, default=STANDARD.executions)
+    parser.add_argument("--kills", type=int, help=f"default: {STANDARD.kills}; with --edge {EDGE_KILLS}")
+    parser.add_argument("--seed", type=int, default=STANDARD.seed)
     parser.add_argument("--store", choices=("sqlite", "mysql"), default="sqlite")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of the plan; default: 8 per kill")
     parser.add_argument("--pace", type=float, default=1.0, help="soak: seconds between two tasks on all agents")
@@ -65,11 +68,16 @@ def main() -> int:
     mode.add_argument("--edge", action="store_true", help="kill the server at an acknowledgement, --kills times")
     parser.add_argument("--report", type=Path, help=f"default: {defaults(1)}")
     parser.add_argument("--keep", type=Path, help="a new directory for all logs and states")
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     agents, report = DEFAULTS[next((name for name in DEFAULTS if getattr(asked, name, None)), "chaos")]
     asked.agents = asked.agents or agents
     asked.report = asked.report or Path(report)
-    asked.kills = asked.kills or (EDGE_KILLS if asked.edge else Options.kills)
+    asked.kills = asked.kills or (EDGE_KILLS if asked.edge else STANDARD.kills)
+    return asked
+
+
+def main() -> int:
+    asked = arguments()
     limit()
     with tempfile.TemporaryDirectory(prefix="clarion-chaos-") as made:
         folder = asked.keep or Path(made)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from agent.status import status
+from agent.status.report import status
 from proto.messages import ResultAck, decode, kind_of
 from server.core.states import ExecutionStatus
 from tests.system.rig import INSECURE

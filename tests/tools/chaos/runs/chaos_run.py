@@ -15,7 +15,7 @@ from typing import Any
 import trio
 
 from agent.errors import AgentError
-from agent.status import status
+from agent.status.report import status
 from loadtest.measure.proc import machine, rss_kb
 from tests.system.rig import processes_with
 from tests.tools.chaos.evidence import judge_all

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 
+from tests.tools.chaos.__main__ import arguments
 from tests.tools.chaos.plan import AGENT, COMMIT, DISKS, KILL_KINDS, NETWORK, Fault, Store, draw
+from tests.tools.chaos.runs.chaos_run import Options
 
 
 def planned(seed: int, store: Store = "sqlite", kills: int = 100) -> list[Fault]:
@@ -41,3 +44,12 @@ def test_faults_are_ordered_within_the_time_and_name_existing_agents() -> None:
     assert all(fault.hosts for fault in plan if fault.kind in (*NETWORK, *AGENT)) and {
         fault.lane for fault in plan
     } == {"server", "agents", "network"}
+
+
+@pytest.mark.parametrize("words", [[], ["--edge"], ["--race"], ["--soak"], ["--partition"], ["--lines"], ["--outage"]])
+def test_every_mode_of_the_command_line_has_usable_defaults(words: list[str]) -> None:
+    asked = arguments(words)
+    for name in ("agents", "executions", "kills", "seed"):
+        assert isinstance(getattr(asked, name), int), name
+    options = Options(asked.agents, asked.executions, asked.kills, asked.seed, asked.store, asked.seconds)
+    assert re.fullmatch(r"make chaos( [A-Z]+=\w+)+", options.command)
