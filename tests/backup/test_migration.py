@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -27,10 +28,11 @@ def token(settings: Settings, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["join-token", "create", "--data", str(settings.data), *arguments])
 
 
-def older(settings: Settings, table: str = "host_set") -> None:
-    """Turn the schema back by one migration, the one that created `table`."""
+def older(settings: Settings) -> None:
+    """Turn the schema back by one migration."""
+    (added,) = re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", "".join(NEWEST.statements))
     with closing(sqlite3.connect(settings.database_file)) as connection, connection:
-        connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE {} DROP COLUMN {}".format(*added))
         connection.execute("DELETE FROM schema_version WHERE version = ?", (NEWEST.version,))
 
 
