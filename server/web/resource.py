@@ -57,6 +57,8 @@ class Resource(Generic[T]):
         create: Creates a record and returns it.
         change: Changes a record and returns it.
         delete: Deletes a record.
+        new_rule: OpenAPI keywords of the body that creates one as a whole; None: every combination of fields is valid.
+        change_rule: The same for the body that changes one.
     """
 
     noun: str
@@ -74,15 +76,18 @@ class Resource(Generic[T]):
     create: Operation
     change: Operation
     delete: Operation
+    new_rule: Schema | None = None
+    change_rule: Schema | None = None
 
     def routes(self) -> tuple[Route, ...]:
         """Return the rows of the route table."""
         all_of, one = f"{API}/{self.path}", f"{API}/{self.path}/<{self.key}>"
         page = self._page()
         more: dict[str, Any] = {"in_path": {self.key: self.key_schema}, "fields": self.fields}
-        after = Param("after", "string", "The `next` of the previous page.", schema=_without_text(self.key_schema))
+        after = Param("after", "string", "The `next` of the previous page.")
         limit = Param("limit", "integer", "Number of items on a page, at most http.page_size_max.", example=50)
         token, errors = Access.TOKEN, (self.missing, *WRITE)
+        rules = {self.new: self.new_rule, self.body: self.change_rule}
         made: tuple[tuple[Any, ...], ...] = (
             ("POST", all_of, self._create(), self.view, 201, self.new, (), (*self.create.errors, *WRITE)),
             ("GET", all_of, self._list(page), page, 200, None, (limit, after), ()),
@@ -91,7 +96,13 @@ class Resource(Generic[T]):
             ("DELETE", one, self._delete(), None, 204, None, (), (*self.delete.errors, *errors)),
         )
         return tuple(
-            Route(method, path, token, handler, self.tag, answer, status, body, params=params, errors=codes, **more)
+            Route(
+                *(method, path, token, handler, self.tag, answer, status, body),
+                params=params,
+                errors=codes,
+                body_rule=None if body is None else rules[body],
+                **more,
+            )
             for method, path, handler, answer, status, body, params, codes in made
         )
 
@@ -144,7 +155,3 @@ def _described(
     """Give a handler the docstring that becomes the description of its operation."""
     handler.__doc__ = f"{summary}\n\n{about}" if about else summary
     return handler
-
-
-def _without_text(schema: Schema) -> Schema:
-    return {keyword: value for keyword, value in schema.items() if keyword != "description"}

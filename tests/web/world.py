@@ -177,6 +177,7 @@ class World:
     async def aclose(self) -> None:
         """What is queued is written first, as in a real stop."""
         self.store.gate.set()
+        self.conductor.end()
         await self.writer.aclose()
         await self.store.aclose()
 

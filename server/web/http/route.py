@@ -58,6 +58,7 @@ class Route:
         params: Query parameters.
         errors: Error codes besides those that every route can return.
         fields: Makes keywords for the fields of the body, by field; besides those of server/web/openapi/bounds.py.
+        body_rule: Keywords for the body as a whole, such as which fields exclude each other.
         in_path: Keywords and `description` of variable parts, by name; besides those of server/web/openapi/bounds.py.
     """
 
@@ -81,6 +82,7 @@ class Route:
     raw: bool = False
     """Can also return application/octet-stream."""
     fields: Callable[[Limits], Mapping[str, Schema]] | None = None
+    body_rule: Schema | None = None
     in_path: Mapping[str, Schema] = field(default_factory=dict)
 
     @property

@@ -86,6 +86,15 @@ def fields(limits: Limits) -> dict[str, Schema]:
 
 
 NAME = f"^{SET_NAME.pattern}$"
+_SELECTOR: Schema = {
+    "required": ["selector"],
+    "properties": {"selector": {"type": "string"}, "hosts": {"type": "null"}},
+}
+_LIST: Schema = {"required": ["hosts"], "properties": {"hosts": {"type": "array"}, "selector": {"type": "null"}}}
+_BOTH: Schema = {
+    "required": ["selector", "hosts"],
+    "properties": {"selector": {"type": "string"}, "hosts": {"type": "array"}},
+}
 INVALID = ("invalid_value", "invalid_expression", "unknown_set", "unknown_hosts", "no_hosts", "set_cycle")
 SETS = Resource(
     "host set",
@@ -108,5 +117,7 @@ SETS = Resource(
     change=Operation(
         change, "What the body leaves out stays. Tasks that were created with it keep their hosts.", INVALID
     ),
+    new_rule={"allOf": [{"oneOf": [_SELECTOR, _LIST]}]},
+    change_rule={"not": _BOTH},
     delete=Operation(host_sets.delete, "A set that another set uses cannot be deleted.", ("set_in_use",)),
 )

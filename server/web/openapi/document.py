@@ -90,6 +90,8 @@ def document(routes: Sequence[Route], version: str, limits: Limits | None = None
             for field, keywords in route.fields(limits).items():
                 if field in properties:
                     bounds.add(properties[field], dict(keywords))
+        if route.body_rule is not None and route.body is not None:
+            schemas[route.body.__name__] |= route.body_rule
     schemas["TaskBody"] |= bounds.ALTERNATIVES
     paths: dict[str, dict[str, object]] = {}
     for route in routes:

@@ -71,8 +71,15 @@ def refused(
     several: Mapping[str, Sequence[str]],
     malformed: Mapping[str, object],
 ) -> ClarionError:
-    """One unknown_hosts error for all wrong names. `malformed` contains texts that are not selectors, with their
-    errors."""
+    """One unknown_hosts error for all wrong names.
+
+    Args:
+        fleet: The hosts, for names that are similar.
+        field: Name of the field or parameter with the names, for the error.
+        unknown: Names of no host. The details list the first DETAILED; a selector may stand for 100,000.
+        several: Names of several hosts, with their ids.
+        malformed: Texts that are not selectors, with their errors.
+    """
     said = [several_hosts(name, ids) for name, ids in list(several.items())[:SHOWN]]
     if len(several) > SHOWN:
         said.append(f"{len(several) - SHOWN:,} more names are those of several hosts.")
@@ -80,9 +87,12 @@ def refused(
         said.insert(0, no_hosts(fleet, unknown))
     said += [f"{label(text)} cannot be understood: {why}." for text, why in list(malformed.items())[:SHOWN]]
     hint = WAY_OUT if several else None
-    never = [name for name in unknown if fault(name) is not None and not is_id(name)]  # no host can have such a name
+    never: list[str] = []  # no host can have such a name
+    possible: list[str] = []
+    for name in unknown[:DETAILED]:
+        (possible if fault(name) is None or is_id(name) else never).append(name)
     details: dict[str, object] = {
-        "unknown": [name for name in unknown if name not in never],
+        "unknown": possible,
         "malformed": [text[:255] for text in (*malformed, *never)],
         "ambiguous": {name: list(ids) for name, ids in several.items()},
     }

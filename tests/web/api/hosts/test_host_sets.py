@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jsonschema_rs
 import pytest
 
 from server.core.records import Records
@@ -165,3 +166,32 @@ async def test_sets_are_listed_in_pages_by_name(world: World) -> None:
     first = (await world.get(f"{SETS}?limit=2")).json
     second = (await world.get(f"{SETS}?limit=2&after={first['next']}")).json
     assert [one["name"] for one in first["items"] + second["items"]] == ["a", "b", "c"] and second["next"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "new", "change"),
+    [
+        ({"selector": "all"}, True, True),
+        ({"hosts": ["web-1"]}, True, True),
+        ({"selector": "all", "hosts": None}, True, True),
+        ({"selector": None, "hosts": ["web-1"]}, True, True),
+        ({}, False, True),
+        ({"selector": None, "hosts": None}, False, True),
+        ({"selector": "all", "hosts": ["web-1"]}, False, False),
+    ],
+)
+async def test_the_description_and_the_server_agree_on_which_fields_exclude_each_other(
+    world: World, body: dict[str, object], new: bool, change: bool
+) -> None:
+    schemas = (await world.get("/openapi.json")).json["components"]["schemas"]
+
+    def valid(name: str, value: dict[str, object]) -> bool:
+        whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        return jsonschema_rs.validator_for(whole).is_valid(value)
+
+    assert (valid("NewHostSetBody", {"name": "web", **body}), valid("HostSetBody", body)) == (new, change)
+    made = await world.post(SETS, {"name": "web", **body})
+    assert made.status == (201 if new else 422), made.json
+    await world.post(SETS, {"name": "other", "selector": "all"})
+    changed = await world.call("PATCH", f"{SETS}/other", body)
+    assert changed.status == (200 if change else 422), changed.json
