@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 """Unit to seconds."""
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhd])?")
 _WHOLE = re.compile(r"([1-9][0-9]{0,8})([smhd])?")
+_AGE = re.compile(r"([0-9]{1,6})([smhdw])")
 
 
 def parse(text: str) -> float:
@@ -26,6 +27,15 @@ def parse_whole(text: str) -> float:
         ValueError: The text is not such a duration.
     """
     return _seconds(_WHOLE, text.strip())
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds of an age: a whole number of at most six digits with `s`, `m`, `h`, `d` or `w` for weeks.
+
+    Raises:
+        ValueError: The text is not such an age.
+    """
+    return _seconds(_AGE, text)
 
 
 def _seconds(pattern: re.Pattern[str], text: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ LARGEST = 2**63 - 1
 """JSON and the server use 64 bits."""
 LONGEST = 1e12
 """Seconds. The server's own limits are far below; JSON has no infinite numbers."""
-_AGO = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?[smhdw]\Z")
 
 
 class Whole(click.IntRange):
@@ -58,7 +57,8 @@ class Moment(click.ParamType[str]):
         since 1970.
         """
         text = str(value).strip()
-        if _AGO.match(text):
+        with suppress(ValueError):
+            duration.parse_age(text)
             return text
         try:
             moment = _named_day(text) or datetime.fromisoformat(text)

@@ -42,6 +42,8 @@ from tests.cli.conftest import Clarion, Fake
         (["run", "--hosts", "all", "--grace", "1000000000000d", "--", "true"], "longer than any time"),
         (["run", "--hosts", "", "--", "true"], "an empty text"),
         (["run", "", "--", "true"], "an empty text"),
+        (["tasks", "list", "--since", "1.5h"], "'1.5h' is not a time"),
+        (["tasks", "list", "--since", "1234567d"], "'1234567d' is not a time"),
         (["run", "--frobnicate"], "No such option"),
         (["frobnicate"], "No such command"),
         (["tasks", "frobnicate"], "No such command"),

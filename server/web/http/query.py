@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
 from werkzeug.datastructures import MultiDict
 
+from proto.common.duration import parse_age
 from server.errors import ClarionError
 from server.web.http.json_body import suggest
 from server.web.http.route import Param
@@ -19,8 +21,6 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|[1-9](?:\.[0-9]+)?e-[0-9]{1,3}")
 """The second form is what Python and JavaScript write for a small number, such as 1e-07."""
 _NUMBER_CHARS = 25
-_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 MAX_MS = 1 << 53
 """Larger numbers are not exact in JSON (RFC 8259 section 6)."""
@@ -143,8 +143,8 @@ class Query:
         text = self._args.get(name)
         if text is None:
             return None
-        if (ago := _AGO.fullmatch(text)) is not None:
-            return max(now_ms - int(ago[1]) * _UNIT_MS[ago[2]], 0)
+        with suppress(ValueError):
+            return max(now_ms - round(parse_age(text) * 1000), 0)
         if text.isascii() and text.isdigit() and len(text) <= 16:
             return self._within(name, int(text), 0, MAX_MS)
         try:

@@ -41,6 +41,17 @@ def test_whole_duration_is_a_positive_whole_number(text: str) -> None:
         duration.parse_whole(text)
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("90m", 5_400), ("7d", 604_800), ("2w", 1_209_600)])
+def test_an_age_has_a_unit(text: str, seconds: float) -> None:
+    assert duration.parse_age(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "500ms", "1.5h", "1234567d", "-1h", " 1h", "1y", ""])
+def test_other_texts_are_not_ages(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        duration.parse_age(text)
+
+
 def test_leaves_of_exception_groups() -> None:
     one, two = ValueError("1"), KeyError("2")
     group = BaseExceptionGroup("outer", [ExceptionGroup("inner", [one]), two])
