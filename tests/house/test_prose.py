@@ -74,6 +74,7 @@ ROOMS = (
     "tests/house",
     "tests/ops",
     "tests/security",
+    "tests/admin",
     "tests/settings",
     "tests/store",
 )
