@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -115,7 +116,7 @@ class Resource(Generic[T]):
     def _create(self) -> Callable[..., Awaitable[ApiResponse]]:
         async def create(call: ApiRequest) -> ApiResponse:
             made = await self.create.write(call, call.body)
-            place = f"{API}/{self.path}/{getattr(made, self.key)}"
+            place = f"{API}/{self.path}/{quote(getattr(made, self.key), safe='')}"
             return ApiResponse(self.show(call, made), 201, {"Location": place})
 
         return _described(create, f"Create a {self.noun}.", self.create.about)

@@ -12,12 +12,14 @@ from click.testing import CliRunner, Result
 
 from proto.common.modules import declared_in
 from server.cli.lazy_group import Root
+from server.core.effects import SaveRecord
 from server.core.records import Records
-from server.errors import PROBLEMS, Problem
+from server.errors import PROBLEMS, ClarionError, Problem
 from server.lifecycle.recovery import load_records
+from server.web.readmodel.records import in_memory, known, page
 from server.web.resource import Resource
 from server.web.routes import ROUTES
-from tests.noun.badge.core.badge import Badges
+from tests.noun.badge.core.badge import Badge, Badges, Stamp
 from tests.noun.tables import BADGE_TABLES
 from tests.web.browser import served
 from tests.web.world import ADMIN, World, open_world
@@ -73,6 +75,20 @@ async def test_what_is_refused_changes_nothing(
     assert (refused.status, refused.error["code"]) == (status, code) and refused.error["hint"]
     listed = (await world.get(BADGES)).json["items"]
     assert listed == [{"code": "a", "color": "green", "version": 1}]
+
+
+async def test_records_that_are_not_kept_in_memory_are_read_from_the_database(world: World) -> None:
+    assert in_memory(world.deps, Stamp) is None and in_memory(world.deps, Badge) is world.deps.records.of(Badges)
+    for name in "cab":
+        await world.store.write([SaveRecord(Stamp(name, name.encode(), 1))])
+    first, following = await page(world.deps, Stamp, "", 2)
+    assert ([one.stamp_id for one in first], following) == (["a", "b"], "b")
+    last, end = await page(world.deps, Stamp, "b", 2)
+    assert ([one.stamp_id for one in last], end) == (["c"], None)
+    assert await page(world.deps, Stamp, "c", 2) == ([], None)
+    assert await known(world.deps, Stamp, "c", "badge_not_found") == Stamp("c", b"c", 1)
+    with pytest.raises(ClarionError, match="badge_not_found"):
+        await known(world.deps, Stamp, "d", "badge_not_found")
 
 
 async def test_two_requests_at_once_create_one_record(world: World, nursery: trio.Nursery) -> None:

@@ -64,6 +64,7 @@ async def test_a_set_is_made_used_changed_and_deleted(world: World, nursery: tri
     world.shutdown.set()
 
 
+@pytest.mark.capability("R8")
 @pytest.mark.browser
 async def test_a_list_is_made_and_keeps_its_hosts_until_its_text_is_changed(
     world: World, nursery: trio.Nursery

@@ -59,6 +59,7 @@ async def test_the_hosts_of_a_task_stay_when_the_set_changes(world: World) -> No
     assert stored is not None and stored.target_text == "@web"
 
 
+@pytest.mark.capability("R8")
 async def test_a_task_keeps_the_version_of_each_set_that_it_used(world: World) -> None:
     await world.know("web1", "web2", "db1")
     await world.post(SETS, {"name": "web", "selector": "web1"})
