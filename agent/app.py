@@ -24,19 +24,21 @@ from agent.core.runtime import EngineConfig
 from agent.core.state import State
 from agent.enrolment import client, credentials, facts
 from agent.enrolment.renewal import Renewal
-from agent.errors import AgentError, NotJoined, StateUnusable
+from agent.errors import NotJoined, StateUnusable
 from agent.log import Log, configure
 from agent.policy import Policy
 from agent.runner import Found, Runner
 from agent.send_queue import SendQueue
 from agent.service import kernel
 from agent.service.reload import Load, Reload
+from agent.service.shims_client import ShimsService, Sweeper
+from agent.service.start import start_shims
 from agent.service.supervision import supervise
 from agent.session import wire
 from agent.session.session import Dial, Sessions, Stream, Timing
 from agent.settings import Settings, read_token
-from agent.shim.client import ForkServer, ForkServerLost
-from agent.shim.system import limits, linux
+from agent.shim.client import ForkServer
+from agent.shim.system import limits, linux, tree
 from agent.status import connection as connection_record
 from agent.status.connection import Connection, ConnectionRecord, address_text
 from agent.storage.journal import Journal, Sizes, open_journal
@@ -119,9 +121,12 @@ async def _main(
             slots=settings.slots,
             remedy=short.remedy,
         )
-    forks = ForkServer(original=original)
+    forks: ForkServer = ForkServer(original=original)
+    if settings.shims_socket is not None:
+        forks = ShimsService(settings.shims_socket, log)
+        tree.use_sweeper(Sweeper(settings.shims_socket))
     try:
-        boot_id = await _start(forks, log)
+        boot_id = await start_shims(forks, settings.shims_socket, log)
         await _run(settings, parts, load, manager, forks, parts.boot_id or boot_id, log)
     finally:
         await forks.aclose()
@@ -316,38 +321,6 @@ def _dial(present: Callable[[], Settings], server: tuple[str, int], refused: Cal
             yield stream
 
     return dial
-
-
-async def _start(forks: ForkServer, log: Log) -> str:
-    """Start the fork server; return the boot id as the shims see it, which this process then uses too.
-
-    Raises:
-        AgentError: The fork server cannot be started, or it cannot read the boot id.
-    """
-    try:
-        await forks.start()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise AgentError(
-                f"the program that starts commands cannot be run: {limits.explain(error)}",
-                "install the agent again; its interpreter must be where it was at the start",
-            ) from error
-        raise AgentError(
-            f"no process can be started: {limits.explain(error)}",
-            "check the limits of processes and memory on this machine",
-        ) from error
-    try:
-        seen = await forks.boot_id()
-    except ForkServerLost as error:
-        raise AgentError(str(error), "start the agent again; if this repeats, install it again") from error
-    except OSError as error:
-        raise facts.no_boot_id(error) from error
-    own = facts.shown_boot_id()
-    if own != seen:
-        # such as a sandbox of the agent's unit: results would become `lost`, although the host was not restarted
-        log.warning("boot_ids_differ", shown_to_agent=own, shown_to_shims=seen, used=seen)
-    linux.use_boot_id(seen)
-    return seen
 
 
 async def _handle_signals(reload: Reload, manager: ServiceManager, log: Log) -> None:

@@ -59,6 +59,12 @@ class JoinFailed(AgentError):
     exit_code = 69
 
 
+class ShimsUnavailable(AgentError):
+    """The shims service cannot be reached, or this agent cannot work with it."""
+
+    exit_code = 69
+
+
 class KernelUnsuitable(AgentError):
     """The kernel, or the sandbox of the agent, lacks something that the agent needs."""
 

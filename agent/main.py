@@ -34,9 +34,9 @@ class _Commands(click.Group):
 def cli() -> None:
     """Run commands on this host for a Clarion server.
 
-    Exit codes: 0 stopped by a signal, 1 the doctor found an error, 2 wrong usage, 66 no state found, 69 could not join,
-    71 kernel or sandbox unsuitable, 73 state directory unusable, 75 state directory in use by another agent, 77 not
-    joined, or wrong token or CA pin, 78 wrong settings, 70 other errors.
+    Exit codes: 0 stopped by a signal, 1 the doctor found an error, 2 wrong usage, 66 no state found, 69 could not join
+    or use the shims service, 71 kernel or sandbox unsuitable, 73 state directory unusable, 75 state directory in use by
+    another agent, 77 not joined, or wrong token or CA pin, 78 wrong settings, 70 other errors.
     """
 
 
@@ -83,6 +83,31 @@ def run(config: Path | None, labels: tuple[str, ...], **flags: object) -> None:
         for name in settings.ignored_variables(os.environ):
             log.Log().warning("unknown_variable_ignored", name=name)
         app.run(chosen, load=load)
+    except AgentError as error:
+        _fail(error)
+
+
+@cli.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML file of the agent's settings. [$CLARION_AGENT_CONFIG, else /etc/clarion/agent.toml, if any]",
+)
+def shims(config: Path | None) -> None:
+    """Start commands for the agent, as a service of its own that outlives it.
+
+    The unit clarion-shims.socket starts it and passes the socket. 'clarion-agent run' with the setting shims_socket
+    then starts no command itself. SIGHUP reads the policy file again. A restart ends no command.
+    """
+    from agent import log, settings
+    from agent.service import shims as service
+
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the service can handle it
+        load = partial(settings.load, config, dict(os.environ), {})
+        log.configure(load().log_level)
+        service.run(load, os.environ)
     except AgentError as error:
         _fail(error)
 

@@ -24,6 +24,8 @@ PREFIX = "CLARION_AGENT_"
 CONFIG_VARIABLE = "CLARION_AGENT_CONFIG"
 DEFAULT_CONFIG = Path("/etc/clarion/agent.toml")
 """Read if it exists and neither --config nor the variable names a file."""
+SOCKET_BYTES = 107
+"""Longest path of a Unix socket (sun_path of unix(7), with its NUL)."""
 _TYPING_ERROR = 0.75
 """Similarity (difflib) from which an unknown variable is taken for a misspelt setting."""
 
@@ -40,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         slots: Commands that may run at the same time.
         hostname: Host name sent to the server; empty for the one given when joining, or else the kernel's.
         policy_file: See agent/policy.py.
+        shims_socket: Socket of the service that starts commands (`clarion-agent shims`); None to start them itself.
     """
 
     server: tuple[str, int] | None = None
@@ -50,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     hostname: str = ""
     policy_file: Path | None = None
+    shims_socket: Path | None = None
     log_level: str = "info"
     connect_timeout: float = 10.0
     hello_timeout: float = 10.0
@@ -247,6 +251,13 @@ def _file(raw: object) -> Path:
     return path
 
 
+def _socket(raw: object) -> Path:
+    path = _file(raw)
+    if len(os.fsencode(path)) > SOCKET_BYTES:
+        raise ValueError(f"must be a path of at most {SOCKET_BYTES} bytes, as the kernel allows for sockets")
+    return path
+
+
 def host_name(raw: object) -> str:
     """Check a host name: at most 255 characters (RFC 1035 2.3.4), printable, without spaces.
 
@@ -273,6 +284,7 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "labels": _labels,
     "hostname": host_name,
     "policy_file": _file,
+    "shims_socket": _socket,
     "log_level": _level,
     "connect_timeout": _seconds(0.1, 600),
     "hello_timeout": _seconds(0.1, 600),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from agent import __version__, policy
-from agent.doctor import machine, network, unit
+from agent.doctor import machine, network, shims, unit
 from agent.errors import AgentError
 from agent.settings import Settings
 from agent.status import connection as connection_record
@@ -23,6 +23,7 @@ def examine(settings: Settings) -> list[Finding]:
                 ("proc", machine.proc),
                 ("cgroup", machine.control_groups),
                 ("unit", partial(unit.service, settings)),
+                ("shims", partial(shims.service, settings)),
                 ("ulimit", partial(machine.resources, settings)),
                 ("state", partial(machine.state_directory, settings)),
                 ("disk", partial(machine.disk, settings)),

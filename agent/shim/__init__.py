@@ -8,8 +8,9 @@ may end and restart at any time.
 **Processes.** The agent starts one *fork server* (`client.ForkServer`, `forkserver`): a process that has imported
 everything a shim needs and forks one shim per request, in about 2 ms. The shim (`shim`) forks the program's main
 process (`spawn`). The fork server ends when the agent's side of their socket is closed; shims do not notice. If the
-fork server dies, the agent starts another one. `agent.service.kernel` checks what it
-requires of the kernel. Linux 5.3 for pidfd, 5.7 for starting in a control group and 5.14 for cgroup.kill have a
+fork server dies, the agent starts another one. Where the setting `shims_socket` names one, the fork server is a service
+of its own (`agent.service.shims`) that outlives agents; it also sweeps for them. `agent.service.kernel` checks what the
+agent requires of the kernel. Linux 5.3 for pidfd, 5.7 for starting in a control group and 5.14 for cgroup.kill have a
 fallback.
 
 **The directory**, `<state>/commands/<command_id>.<attempt>/`, mode 0700, created by the agent; types and readers are in

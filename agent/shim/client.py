@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from agent.shim import command_line, durable, records
-from agent.shim.forkserver import REQUEST_BYTES, Answer, Request
+from agent.shim.forkserver import GREET, REFUSED, REQUEST_BYTES, SPAWN, Answer, Request
 from agent.shim.records import ShimRef, Stop, StopReason
 from agent.shim.system import linux
 from agent.shim.system.limits import OriginalLimits
@@ -45,7 +45,7 @@ class ForkServerLost(Exception):
 
 
 class ForkServer:
-    """Starts and uses the process that forks shims."""
+    """Starts and uses the process that forks shims. `agent.service.shims_client` uses one that it does not start."""
 
     def __init__(
         self, *, cgroup: bool = True, argv: Sequence[str] | None = None, original: OriginalLimits | None = None
@@ -89,7 +89,7 @@ class ForkServer:
         """
         with trio.CancelScope(shield=True):
             async with self._lock:
-                answer, _ = await self._converse("")
+                answer, _ = await self._converse(GREET)
         if answer.errno:
             raise OSError(answer.errno, answer.error)
         return answer.boot_id
@@ -158,7 +158,7 @@ class ForkServer:
             await process.wait()
 
     async def _spawn(self, directory: Path) -> ShimRef:
-        answer, attempt = await self._converse(str(directory))
+        answer, attempt = await self._converse(SPAWN, str(directory))
         if answer.errno:
             if attempt > 0:
                 # the previous request may have created a shim
@@ -168,7 +168,7 @@ class ForkServer:
         # A shim of an earlier request has claimed the directory or may be about to claim it.
         return ref if answer.fresh and attempt == 0 and answer.starttime else await self._find_claimant(directory, ref)
 
-    async def _converse(self, directory: str) -> tuple[Answer, int]:
+    async def _converse(self, action: str, directory: str = "") -> tuple[Answer, int]:
         """Send a request and return the answer, with the number of earlier attempts that got none.
 
         Raises:
@@ -179,18 +179,18 @@ class ForkServer:
             try:
                 if self._socket is None:
                     await self._start()
-                return await self._ask(directory), attempt
+                return await self._ask(action, directory), attempt
             except (OSError, trio.TooSlowError, EOFError) as error:
                 lost = error
                 if self._process is not None and self._process.returncode is None:
                     self._process.kill()
                 await self._stop()
                 continue
-        raise ForkServerLost(f"{directory or 'boot id'}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
+        raise ForkServerLost(f"{directory or action}: no fork server answered in {_TRIES} tries: {lost!r}") from lost
 
-    async def _ask(self, directory: str) -> Answer:
+    async def _ask(self, action: str, directory: str = "") -> Answer:
         assert self._socket is not None
-        request = Request(self._next_id, directory)
+        request = Request(self._next_id, action, directory)
         self._next_id += 1
         with trio.fail_after(ANSWER_SECONDS):
             await self._socket.send(msgspec.json.encode(request))
@@ -199,7 +199,7 @@ class ForkServer:
                 if not message:
                     raise EOFError("the fork server has closed its socket")
                 answer = msgspec.json.decode(message, type=Answer)
-                if answer.id == request.id:
+                if answer.id in (request.id, REFUSED):
                     return answer
 
     async def _find_claimant(self, directory: Path, ref: ShimRef) -> ShimRef:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
-from agent.shim import records, script
-from agent.shim.records import KillReason
+from agent.shim import durable, records, script
+from agent.shim.records import KillReason, Spec
+from agent.shim.report import Ending
 from agent.shim.system import limits, linux
 from agent.shim.system.cgroup import Group
 
+Allow = Callable[[Spec], str]
+"""Returns why this host does not run the command; empty if it does."""
 LOOK_AGAIN_NS = 200_000_000
 """Nanoseconds until an unreadable stop request is read again."""
 
@@ -18,6 +22,24 @@ def log(directory: Path, text: str) -> None:
     """Append a text to shim.log. On a full disk the text is lost, which changes no result."""
     with contextlib.suppress(OSError), open(directory / records.LOG, "a", encoding="utf-8") as file:
         file.write(text.rstrip("\n") + "\n")
+
+
+def read_order(directory: Path, allow: Allow | None, seconds: float) -> Spec | Ending:
+    """Read what to run, or return how the execution ends without a start.
+
+    Args:
+        directory: The execution's directory.
+        allow: Decides about what was read, so that no later change of the file matters; None if the agent has decided.
+        seconds: Time for which an error of the system is retried.
+    """
+    try:
+        spec = durable.retry_for(seconds, lambda: records.read_spec(directory))
+    except records.RecordError as error:
+        return Ending("failed", "invalid_spec", str(error), None, None)
+    except OSError as error:
+        return Ending("failed", "spawn_failed", f"spec: {limits.explain(error)}", None, None)
+    refused = allow(spec) if allow is not None else ""
+    return Ending("failed", "refused", refused, None, None) if refused else spec
 
 
 def make_group(parent: Path | None, directory: Path) -> Group | None:

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.shim import durable, publish, records, report
-from agent.shim.directory import StopRequests, add_to_group, log, make_group, remove_group, remove_script
+from agent.shim.directory import (
+    Allow,
+    StopRequests,
+    add_to_group,
+    log,
+    make_group,
+    read_order,
+    remove_group,
+    remove_script,
+)
 from agent.shim.durable import RESERVE_BYTES
 from agent.shim.live import LiveLog
 from agent.shim.records import Exit, Kill, KillIntent, KillReason, Spec, Started, Usage
@@ -28,29 +37,27 @@ from agent.shim.system.limits import OriginalLimits
 from agent.shim.system.tree import Tree
 
 PROOF_SECONDS = 30.0
-"""SIGKILL is repeated for this long. Processes that survive (uninterruptible sleep, another user) are reported with
-tree_empty=false.
-"""
+"""SIGKILL is repeated for this long. Survivors (uninterruptible sleep, another user) are reported: tree_empty=false."""
 LOOK_SECONDS = 10.0
 """Time to read what the shim needs before the start, while the system refuses it (no free descriptor, no memory)."""
 KILL_RECORD_SECONDS = 5.0
-"""Time to write kill.json; after it the command is ended without that file, because a command must not exceed its time.
-"""
+"""Time to write kill.json; after it the command is ended without that file: a command must not exceed its time."""
 
 _NS = 1_000_000_000
 
 
-def main(directory: Path, parent_group: Path | None, original: OriginalLimits) -> NoReturn:
+def main(directory: Path, parent_group: Path | None, original: OriginalLimits, allow: Allow | None = None) -> NoReturn:
     """Run the shim in a process that was just forked for this execution; never returns.
 
     Args:
         directory: The execution's directory.
         parent_group: Control group below which the command gets its own, or None.
         original: Resource limits of the command.
+        allow: See `read_order`.
     """
     code = 1
     try:
-        Shim(directory, parent_group, original).run()
+        Shim(directory, parent_group, original).run(allow)
         code = 0
     except BaseException:
         log(directory, traceback.format_exc())
@@ -81,7 +88,7 @@ class Shim:
         self._due: int | None = None  # deadline of the present phase, boot-time ns
         self._buffer = mmap.mmap(-1, PIPE_BYTES)  # uses memory only for the part that is ever filled
 
-    def run(self) -> None:
+    def run(self, allow: Allow | None) -> None:
         self._prepare_process()
         me = durable.retry_for(LOOK_SECONDS, lambda: linux.process(os.getpid()))
         if me is None:
@@ -90,14 +97,9 @@ class Shim:
         if not durable.claim(self._directory, records.CLAIM, claim):
             # A second request for the same execution: the first shim owns it, and it is never started again.
             return
-        try:
-            spec = durable.retry_for(LOOK_SECONDS, lambda: records.read_spec(self._directory))
-        except records.RecordError as error:
-            self._publish_without_start(Ending("failed", "invalid_spec", str(error), None, None))
-            return
-        except OSError as error:
-            self._publish_without_start(Ending("failed", "spawn_failed", f"spec: {limits.explain(error)}", None, None))
-            return
+        spec = read_order(self._directory, allow, LOOK_SECONDS)
+        if isinstance(spec, Ending):
+            return self._publish_without_start(spec)
         try:
             for name in (records.EXIT, records.KILL, records.STARTED):
                 durable.reserve(self._directory, name)

@@ -23,7 +23,7 @@ RELEASE = "1"
 """Revision of the packages of one version."""
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 """Debian's name → that of the kernel, of rpm and of wheels."""
-AGENT_UNITS = "one-tree"
+AGENT_UNITS = "split"
 """Folder of deploy/systemd whose agent units the packages install: `split` or `one-tree`."""
 
 

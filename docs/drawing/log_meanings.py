@@ -186,6 +186,10 @@ AGENT = {
     "command_ended": Meaning("The result of a command is stored and is sent to the server."),
     "command_not_started": Meaning("No process was started for a command. The server gets the reason.", "see `error`"),
     "command_rejected": Meaning("The agent did not accept a command.", "see `reason` in [reasons](reasons.md)"),
+    "connection_not_accepted": Meaning(
+        "The shims service could not accept a connection of the agent. It tries again.",
+        "raise `LimitNOFILE` in `clarion-shims.service`",
+    ),
     "connection_not_recorded": Meaning(
         "`clarion-agent status` and the doctor do not show the present connection: `file` cannot be written.",
         "free some disk space, or mend the rights of the state directory",
@@ -214,9 +218,14 @@ AGENT = {
     "output_unreadable": Meaning(
         "The output of an ended command could not be read. The result shows that bytes are missing.", "check the disk"
     ),
+    "peer_refused": Meaning(
+        "A process of another user (`uid`) asked the shims service to start commands. It was refused.",
+        "find out what process it was",
+    ),
     "plaintext_connection": Meaning(
         "The agent connects without TLS, because `insecure_loopback` is set.", "use it for tests only"
     ),
+    "policy_reloaded": Meaning("The shims service uses the policy file as it is now."),
     "process_handles_missing": Meaning(
         "The kernel or a container forbids pidfd. The agent works, and checks its commands every 0.1 s.",
         "follow `remedy`",
@@ -228,6 +237,12 @@ AGENT = {
     "session_ended": Meaning("The connection to the server ended for the reason `why`."),
     "session_opened": Meaning("The agent is connected to the server."),
     "session_refused": Meaning("The server refused the agent.", "follow `why` and `remedy`"),
+    "shims_started": Meaning("The shims service accepts agents that use the directory `spool`."),
+    "shims_stopped": Meaning("The shims service was stopped. Running commands go on."),
+    "shims_version_differs": Meaning(
+        "The shims service (`shims`) and the agent (`agent`) are of different versions that can work together.",
+        "`systemctl restart clarion-shims.service`; running commands go on",
+    ),
     "stale_cancel_dropped": Meaning("A cancel belonged to an earlier session. The server sends it again if needed."),
     "stale_dispatch_dropped": Meaning("A command belonged to an earlier session. The server sends it again if needed."),
     "start_record_unreadable": Meaning(

@@ -124,9 +124,10 @@ async def agent(home: Path, port: int, *, begin: bool = True, **settings: object
 
 def is_shim(pid: int) -> bool:
     try:
-        return b"agent.shim" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return False
+    return b"agent.shim" in line or b"agent\0shims" in line
 
 
 def run_agent(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:

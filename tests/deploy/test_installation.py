@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.packages.layout import AGENT_UNITS
+from deploy.packages.scripts import UNITS
 from tests.deploy.conftest import Built
 
 pytestmark = [
@@ -115,9 +117,10 @@ def test_install_upgrade_remove_purge(
 def test_an_installation_without_systemd_enables_for_the_next_boot(built: Built, machine: Machine) -> None:
     shutil.rmtree(machine.path / "run/systemd")
     machine.dpkg("-i", built.package("clarion-runtime", "deb"), built.package("clarion-agent", "deb"))
-    assert machine.calls.read_text().splitlines() == [f"-q --root={machine.path} enable clarion-agent.service"]
+    units = UNITS[AGENT_UNITS][0]
+    assert machine.calls.read_text().splitlines() == [f"-q --root={machine.path} enable {units}"]
     machine.dpkg("-r", "clarion-agent")
-    assert machine.calls.read_text().splitlines() == [f"-q --root={machine.path} disable clarion-agent.service"]
+    assert machine.calls.read_text().splitlines() == [f"-q --root={machine.path} disable {units}"]
 
 
 def test_all_packages_install_together_and_share_no_file(built: Built, machine: Machine) -> None:

@@ -96,6 +96,18 @@ def test_the_split_agent_is_stopped_whole_and_its_commands_are_elsewhere() -> No
     assert socket["SocketMode"] == "0600"
 
 
+def test_the_split_units_read_one_file_and_reload_together() -> None:
+    """The doctor looks for the packaged socket, and the policy is applied by both services."""
+    from agent.doctor.shims import PACKAGED
+
+    agent, shims = (read(UNITS / f"split/clarion-{name}.service") for name in ("agent", "shims"))
+    assert dict(agent["Service"])["Environment"] == f"CLARION_AGENT_SHIMS_SOCKET={PACKAGED}"
+    assert dict(agent["Unit"])["PropagatesReloadTo"] == "clarion-shims.service"
+    assert dict(shims["Service"])["ExecReload"] == dict(agent["Service"])["ExecReload"]
+    files = {dict(unit["Service"])["ExecStart"].partition("--config ")[2] for unit in (agent, shims)}
+    assert files == {"/etc/clarion/agent.toml"}
+
+
 @pytest.mark.parametrize(
     "unit", ["clarion-server.service", "split/clarion-agent.service", "one-tree/clarion-agent.service"]
 )
@@ -127,10 +139,13 @@ def test_the_scripts_name_the_units_that_exist(agent: str) -> None:
 
 
 def test_the_packages_install_units_that_the_agent_can_serve() -> None:
-    """The split units start `clarion-agent shims`; they are not installed while the agent has no such verb."""
+    """The split units start `clarion-agent shims` and name its socket in a variable that is a setting."""
+    from agent import settings
     from agent.main import cli
 
-    assert AGENT_UNITS == "one-tree" or "shims" in cli.commands
+    assert AGENT_UNITS == "split" and "shims" in cli.commands
+    variable, _, path = service(UNITS / "split/clarion-agent.service")["Environment"].partition("=")
+    assert str(settings.load(UNITS.parent / "packages/etc/agent.toml", {variable: path}, {}).shims_socket) == path
 
 
 def test_the_server_may_write_its_data_and_its_backups_only() -> None:

@@ -84,7 +84,7 @@ async def test_a_shim_in_another_mount_namespace_is_found_waited_for_and_stopped
 async def test_a_boot_id_that_the_shims_cannot_read_is_an_error_of_the_answer(own_boot_id: str) -> None:
     forks = ForkServer(cgroup=False)
 
-    async def refuse(directory: str) -> Any:
+    async def refuse(action: str, directory: str = "") -> Any:
         return client.Answer(1, errno=13, error="Permission denied")
 
     forks._ask = refuse  # type: ignore[method-assign]
