@@ -13,6 +13,7 @@ from server.web.http.auth import Access
 from server.web.http.limits import Limits
 from server.web.http.paging import page_limit
 from server.web.http.route import API, Param, Route, Schema
+from server.web.openapi.bounds import TEXT
 from server.web.readmodel import records
 from server.web.request import ApiRequest, ApiResponse
 from server.web.schemas.fields import Cursor
@@ -85,7 +86,7 @@ class Resource(Generic[T]):
         all_of, one = f"{API}/{self.path}", f"{API}/{self.path}/<{self.key}>"
         page = self._page()
         more: dict[str, Any] = {"in_path": {self.key: self.key_schema}, "fields": self.fields}
-        after = Param("after", "string", "The `next` of the previous page.")
+        after = Param("after", "string", "The `next` of the previous page.", schema={"minLength": 1, "pattern": TEXT})
         limit = Param("limit", "integer", "Number of items on a page, at most http.page_size_max.", example=50)
         token, errors = Access.TOKEN, (self.missing, *WRITE)
         rules = {self.new: self.new_rule, self.body: self.change_rule}

@@ -23,7 +23,7 @@ class HostSetBody(Struct, kw_only=True, forbid_unknown_fields=True):
         str | None, Meta(description="The selector; it may name other sets.", examples=["web* and env=prod"])
     ] = None
     hosts: Annotated[
-        list[str] | None, Meta(description="Names or ids of hosts. The list keeps their ids.", examples=[["web1"]])
+        list[str] | None, Meta(description="Names or ids of hosts. The list keeps their ids.", examples=[["web01"]])
     ] = None
     description: Annotated[str | None, Meta(description="For people; at most 4,000 characters.")] = None
 
