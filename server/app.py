@@ -271,16 +271,39 @@ class App:
             if access is None:
                 log.warning("agent_port_is_plaintext", setting="agent_port.insecure_loopback", use="tests only")
             port = partial(
-                agent_port, sock, registry, conductor, writer, clock, wiring.rpc_settings(settings, epoch), counts,
-                wiring.listener_limits(settings), wiring.connection_limits(settings), self._agent_auth(access),
-            )  # fmt: skip
+                agent_port,
+                sock,
+                registry,
+                conductor,
+                writer,
+                clock,
+                wiring.rpc_settings(settings, epoch),
+                counts,
+                wiring.listener_limits(settings),
+                wiring.connection_limits(settings),
+                self._agent_auth(access),
+            )
             deps = Deps(
-                engine=conductor, fleet=registry, watching=registry.watching, commits=writer, store=store, live=live, clock=clock, entropy=os.urandom,  # noqa: E501
-                tokens=TokenVerifier(*reload.read_tokens(settings)), nursery=nursery, shutdown=self.stop,
-                metrics=metrics, health=health, version=importlib.metadata.version("clarion"), limits=wiring.web_limits(settings),  # noqa: E501
-                identities=identities, join_requests=requests, records=records,
+                engine=conductor,
+                fleet=registry,
+                watching=registry.watching,
+                commits=writer,
+                store=store,
+                live=live,
+                clock=clock,
+                entropy=os.urandom,
+                tokens=TokenVerifier(*reload.read_tokens(settings)),
+                nursery=nursery,
+                shutdown=self.stop,
+                metrics=metrics,
+                health=health,
+                version=importlib.metadata.version("clarion"),
+                limits=wiring.web_limits(settings),
+                identities=identities,
+                join_requests=requests,
+                records=records,
                 ca_pin=None if access is None else access.pin,
-            )  # fmt: skip
+            )
             async with AsyncExitStack() as stack:
                 if access is not None and enrol_sock is not None:
                     await stack.enter_async_context(access.serve(enrol_sock, sock.getsockname()[1], store))

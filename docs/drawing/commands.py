@@ -28,7 +28,8 @@ def commands() -> str:
     return _page(
         client,
         "clarion",
-        "Every verb of `clarion` with its options. [The command line](cli.md) explains how they work together, and which options every verb has.",  # noqa: E501
+        "Every verb of `clarion` with its options. [The command line](cli.md) explains how they work "
+        "together, and which options every verb has.",
     )
 
 
@@ -36,7 +37,9 @@ def server_commands() -> str:
     return _page(
         server,
         "clarion-server",
-        "Every verb of `clarion-server` with its options. It makes the data directory, runs the server and works on its database while the server is stopped. [Operations](../guide/operations.md) shows when to use which.",  # noqa: E501
+        "Every verb of `clarion-server` with its options. It makes the data directory, runs the server and "
+        "works on its database while the server is stopped. [Operations](../guide/operations.md) shows when "
+        "to use which.",
     )
 
 
@@ -44,7 +47,8 @@ def agent_commands() -> str:
     return _page(
         agent,
         "clarion-agent",
-        "Every verb of `clarion-agent` with its options. [The agent](../guide/agents.md) explains its settings and what a command finds on the host.",  # noqa: E501
+        "Every verb of `clarion-agent` with its options. [The agent](../guide/agents.md) explains its "
+        "settings and what a command finds on the host.",
     )
 
 

@@ -71,11 +71,15 @@ def log_events() -> str:
     return f"""# Log events
 
 {DRAWN}
-The server and the agent write one JSON object per line to standard error. A server on a terminal writes plain lines. `event` is the name of what happened. Names and fields
-do not change within a major version, so filter and alert on them and not on texts in fields such as `message`, `error`, `detail`, `why` or `remedy`.
+The server and the agent write one JSON object per line to standard error. A server on a terminal writes plain lines.
+`event` is the name of what happened. Names and fields
+do not change within a major version, so filter and alert on them and not on texts in fields such as `message`,
+`error`, `detail`, `why` or `remedy`.
 
-Every line of the server has `timestamp` (ISO 8601, UTC), `level`, `logger` and `event`. Every line of the agent has `at_ms` (milliseconds since 1970), `level` and `event`.
-Lines with a failure of the program have its traceback in `exception`. Libraries write lines too: their `event` is a text, and their `logger` does not start with `server`.
+Every line of the server has `timestamp` (ISO 8601, UTC), `level`, `logger` and `event`. Every line of the agent has
+`at_ms` (milliseconds since 1970), `level` and `event`.
+Lines with a failure of the program have its traceback in `exception`. Libraries write lines too: their `event` is a
+text, and their `logger` does not start with `server`.
 `log.level` sets the lowest level that the server writes. Secrets are replaced by `[redacted]`.
 
 ## Server
@@ -83,7 +87,7 @@ Lines with a failure of the program have its traceback in `exception`. Libraries
 {_page("server", SERVER)}
 ## Agent
 
-{_page("agent", AGENT)}"""  # noqa: E501
+{_page("agent", AGENT)}"""
 
 
 def _page(room: str, meanings: dict[str, Meaning]) -> str:

@@ -37,9 +37,11 @@ def metrics() -> str:
     return f"""# Metrics
 
 {DRAWN}
-`GET /metrics` answers in the text format of Prometheus. It needs the token in `DATA/metrics.token`. [Operations](../guide/operations.md#monitoring) says which metric answers which question.
+`GET /metrics` answers in the text format of Prometheus. It needs the token in `DATA/metrics.token`.
+[Operations](../guide/operations.md#monitoring) says which metric answers which question.
 
-Times are in seconds. A histogram has the series `_bucket`, `_sum` and `_count`. No series is labelled by host or task, and an agent cannot create new series.
+Times are in seconds. A histogram has the series `_bucket`, `_sum` and `_count`. No series is labelled by host or
+task, and an agent cannot create new series.
 A scrape costs the same with one host and with ten thousand. `process_…` are the usual metrics of the server's process.
 
-{table(("metric", "type", "labels", "meaning"), rows)}"""  # noqa: E501
+{table(("metric", "type", "labels", "meaning"), rows)}"""

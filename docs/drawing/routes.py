@@ -35,9 +35,11 @@ def routes() -> str:
         f"""# Routes of the REST API
 
 {DRAWN}
-Every route with its parameters, drawn from the description that a running server gives at `/openapi.json`. [The REST API](api.md) shows how to use them.
-The fields of bodies and answers are in [objects](objects.md), all error codes in [errors](errors.md). Limits shown here are the defaults.
-"""  # noqa: E501
+Every route with its parameters, drawn from the description that a running server gives at `/openapi.json`. [The REST
+API](api.md) shows how to use them.
+The fields of bodies and answers are in [objects](objects.md), all error codes in [errors](errors.md). Limits shown
+here are the defaults.
+"""
     ]
     for tag in description()["tags"]:
         parts.append(f"\n## {tag['name'].capitalize()}\n\n{tag['description']}\n")
@@ -50,8 +52,9 @@ def objects() -> str:
         f"""# Objects of the REST API
 
 {DRAWN}
-The JSON objects of requests and answers, by name. [Routes](routes.md) says which route takes or answers which. A field without a default is required in a request.
-"""  # noqa: E501
+The JSON objects of requests and answers, by name. [Routes](routes.md) says which route takes or answers which. A
+field without a default is required in a request.
+"""
     ]
     for name, schema in sorted(description()["components"]["schemas"].items()):
         about = schema.get("description", "")

@@ -16,11 +16,14 @@ def states() -> str:
     return f"""# States
 
 {DRAWN}
-JSON carries a *code*, which never changes. People read a *word*. Every place that takes a status (API, CLI, selectors, filters) accepts the code and the word,
-in upper or lower case, with spaces, `_` or `-`. It also accepts the Chinese words and the spellings of earlier releases, for example `timed out`, `timed_out` and
+JSON carries a *code*, which never changes. People read a *word*. Every place that takes a status (API, CLI,
+selectors, filters) accepts the code and the word,
+in upper or lower case, with spaces, `_` or `-`. It also accepts the Chinese words and the spellings of earlier
+releases, for example `timed out`, `timed_out` and
 `timeout`, `not started` and `dispatch_failed`, or `cancelled`.
 
-The transitions below are the tables of `server/core/states.py`, which the engine runs. Every other transition raises an error in the engine. A final state never changes.
+The transitions below are the tables of `server/core/states.py`, which the engine runs. Every other transition raises
+an error in the engine. A final state never changes.
 
 ## Host
 
@@ -33,11 +36,12 @@ A task is `failed` if not every host completed. The field `partial` is true if s
 {_transitions(TaskStatus, TASK_STEPS)}
 ## Execution: one command on one host
 
-A task counts `lost` executions among the failed ones. A report that arrives for a lost execution is stored as `late_result`. If the host of an open execution goes
+A task counts `lost` executions among the failed ones. A report that arrives for a lost execution is stored as
+`late_result`. If the host of an open execution goes
 offline, the execution keeps its state: people see `running (host offline)`, and the JSON field `unreachable` is true.
 
 {_words(STATES, "code")}
-{_transitions(ExecutionStatus, EXECUTION_STEPS)}"""  # noqa: E501
+{_transitions(ExecutionStatus, EXECUTION_STEPS)}"""
 
 
 def _words(said: Mapping[str, Said], first: str) -> str:

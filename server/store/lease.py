@@ -129,9 +129,14 @@ def next_epoch(lease: Lease, *known: str) -> int:
 def taking(holder: Holder, seconds: float, epoch: int, lease: Lease) -> dict[str, object]:
     """The parameters of `take_lease`; seconds: the length of the lease."""
     return {
-        "epoch": epoch, "place": holder.place[:255], "host": holder.host[:255], "pid": holder.pid, "length_ms": round(seconds * 1000),  # noqa: E501
-        "old": lease.epoch, "beat": lease.beat,
-    }  # fmt: skip
+        "epoch": epoch,
+        "place": holder.place[:255],
+        "host": holder.host[:255],
+        "pid": holder.pid,
+        "length_ms": round(seconds * 1000),
+        "old": lease.epoch,
+        "beat": lease.beat,
+    }
 
 
 def fenced(epoch: int, lease: Lease) -> StoreFenced:
