@@ -99,13 +99,19 @@ class AgentPortCounts:
         self._metrics.command_seconds.observe(seconds)
 
 
-def run(settings: Settings, place: str = "", load: Callable[[], Loaded] | None = None) -> int:
+def run(
+    settings: Settings,
+    place: str = "",
+    load: Callable[[], Loaded] | None = None,
+    manager: ServiceManager | None = None,
+) -> int:
     """Run the server until a signal stops it.
 
     Args:
         settings: The settings.
         place: Place of the data directory's lock.
         load: Reads the settings again, for SIGHUP; None if they have no source.
+        manager: The service manager; None for the one that the environment names.
 
     Returns:
         The exit code.
@@ -115,7 +121,7 @@ def run(settings: Settings, place: str = "", load: Callable[[], Loaded] | None =
         ClarionError: The store cannot be opened, or another server has taken its lease.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    trio.run(App(settings, place, load, ServiceManager(os.environ)).run)
+    trio.run(App(settings, place, load, manager or ServiceManager(os.environ)).run)
     return 0
 
 

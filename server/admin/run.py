@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 
 import click
 
+from proto.common.service_manager import ServiceManager
 from server.admin.failures import CANNOT_CREATE, explain, fail, fail_settings, known_causes, known_errors
 from server.admin.init import prepare
 from server.admin.options import settings_options
@@ -81,8 +83,9 @@ def _serve(settings: Settings, load: Callable[[], Loaded] | None) -> int:
                     consequence="after a crash the next server waits until the lease of this one expires",
                     remedy="remove ProcSubset=pid from the unit, or mount /proc/sys into the container",
                 )
-            save_before_migration(settings)
-            return int(app.run(settings, place, load))
+            manager = ServiceManager(os.environ)
+            save_before_migration(settings, manager)
+            return int(app.run(settings, place, load, manager))
     except BaseException as error:
         known = known_causes(error)
         if known is None:

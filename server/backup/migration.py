@@ -6,14 +6,20 @@ from pathlib import Path
 
 import structlog
 
+from proto.common.service_manager import ServiceManager
 from server.backup import create
+from server.ops.supervision import asking_for_time
 from server.settings.schema import Settings
 
 log = structlog.get_logger(__name__)
 
 
-def save_before_migration(settings: Settings) -> Path | None:
+def save_before_migration(settings: Settings, manager: ServiceManager | None = None) -> Path | None:
     """Write a backup if this release would change the schema of the database.
+
+    Args:
+        settings: The settings.
+        manager: The service manager, which gets requests for more time: a start may not take long.
 
     Returns:
         The backup; None if none was needed or `backup.before_migration` is false.
@@ -27,13 +33,14 @@ def save_before_migration(settings: Settings) -> Path | None:
     content = source.content()
     if content is None or not content.outdated(source.dialect):
         return None
-    written = create.write(
-        settings,
-        settings.backup_directory,
-        settings.backup.keep,
-        reason="migration",
-        suffix=f"-before-schema-{create.newest_schema(source)}",
-        source=source,
-    )
+    with asking_for_time(manager, "writing a backup before the change of the schema"):
+        written = create.write(
+            settings,
+            settings.backup_directory,
+            settings.backup.keep,
+            reason="migration",
+            suffix=f"-before-schema-{create.newest_schema(source)}",
+            source=source,
+        )
     log.info("backup_before_migration", path=str(written.path), schema=content.schema_version)
     return written.path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 import trio
@@ -63,3 +65,32 @@ async def ask_for_time(manager: ServiceManager, why: str) -> None:
 def described(agents: int) -> str:
     """Return the status of a server with this many connected agents."""
     return f"ready, {agents:,} agent{'' if agents == 1 else 's'} online"
+
+
+@contextmanager
+def asking_for_time(manager: ServiceManager | None, why: str, step: float = START_STEP) -> Iterator[None]:
+    """Ask for more time, as `ask_for_time` does, while the body blocks; for work before the event loop runs.
+
+    Args:
+        manager: The service manager, or None.
+        why: The status that the manager shows.
+        step: Seconds between two requests.
+    """
+    if manager is None or not manager.exists:
+        yield
+        return
+    over = threading.Event()
+
+    def ask() -> None:
+        while True:
+            manager.still_starting(3 * step, why)
+            if over.wait(step):
+                return
+
+    thread = threading.Thread(target=ask, name="ask-for-time")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

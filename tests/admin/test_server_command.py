@@ -184,7 +184,7 @@ class FakeApp:
     def __init__(self, end: BaseException | int) -> None:
         self.end, self.settings = end, None
 
-    def run(self, settings: Settings, place: str, load: object) -> int:
+    def run(self, settings: Settings, place: str, load: object, manager: object) -> int:
         self.settings = settings  # type: ignore[assignment]
         if isinstance(self.end, BaseException):
             raise self.end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from proto.common.service_manager import ServiceManager
 from server.admin.main import cli
 from server.backup import folder, manifest
 from server.backup.migration import save_before_migration
@@ -113,3 +115,17 @@ def test_a_file_that_is_not_ours_is_the_same_error_as_without_backups(
     for arguments in ([], ["--set", "backup.before_migration=false"]):
         done = token(settings, *arguments)
         assert done.exit_code == 78 and text in done.stderr
+
+
+def test_the_service_manager_is_asked_for_time_while_a_backup_is_written(tmp_path: Path) -> None:
+    settings = installation(tmp_path / "d", 1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.setblocking(False)
+        manager = ServiceManager({"NOTIFY_SOCKET": sock.getsockname()})
+        assert save_before_migration(settings, manager) is None
+        with pytest.raises(BlockingIOError):
+            sock.recv(4096)
+        older(settings)
+        assert save_before_migration(settings, manager) is not None
+        assert sock.recv(4096).decode().endswith("STATUS=writing a backup before the change of the schema")

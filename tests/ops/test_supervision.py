@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,25 @@ async def test_a_start_that_waits_asks_for_more_time(
         await trio.sleep(35)
         nursery.cancel_scope.cancel()
     assert heard(sock) == ["EXTEND_TIMEOUT_USEC=30000000\nSTATUS=waiting"] * 4
+
+
+def asking() -> bool:
+    return any(thread.name == "ask-for-time" for thread in threading.enumerate())
+
+
+def test_work_before_the_event_loop_asks_for_more_time_until_it_ends(sock: socket.socket) -> None:
+    sock.settimeout(20)
+    with supervision.asking_for_time(manager(sock, None), "copying", step=0.01):
+        asked = [sock.recv(4096).decode() for _ in range(3)]
+        assert asking()
+    assert asked == ["EXTEND_TIMEOUT_USEC=30000\nSTATUS=copying"] * 3
+    assert not asking()
+    with pytest.raises(ZeroDivisionError), supervision.asking_for_time(manager(sock, None), "copying"):
+        raise ZeroDivisionError
+    assert not asking()
+    sock.setblocking(False)
+    heard(sock)
+    for nobody in (None, ServiceManager({})):
+        with supervision.asking_for_time(nobody, "copying"):
+            assert not asking()
+    assert heard(sock) == []
