@@ -103,6 +103,7 @@ async def test_what_needs_a_restart_is_named_and_does_not_hinder_the_rest(site: 
     assert site.reload.settings.limits.in_flight == 77
 
 
+@pytest.mark.capability("D11")
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -115,6 +115,7 @@ def manager_socket(tmp_path: Path) -> Iterator[socket.socket]:
         yield sock
 
 
+@pytest.mark.capability("D11")
 async def test_sighup_reloads_connects_again_and_ends_no_command(tmp_path: Path, manager_socket: socket.socket) -> None:
     config = tmp_path / "agent.toml"
     config.write_text('labels = {rack = "r1"}\n')

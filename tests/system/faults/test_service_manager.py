@@ -31,6 +31,7 @@ def wait_for(manager: socket.socket, field: str) -> str:
             return message
 
 
+@pytest.mark.capability("D11")
 def test_sighup_reloads_limits_tokens_and_certificates_without_an_end(rig: Rig, manager: socket.socket) -> None:
     rig.server_env = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "20000000"}
     assert rig.server is not None
