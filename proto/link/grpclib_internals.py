@@ -6,9 +6,16 @@ release of grpclib is checked here only.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import grpclib.utils
+import trio_asyncio as trio_asyncio  # it replaces asyncio.current_task
 from grpclib.const import Handler
+
+# grpclib keeps asyncio.current_task at its own import. From Python 3.12 on that function is in C and does not know the
+# loop of trio-asyncio, so every call would fail with "no running event loop" if grpclib was imported first.
+grpclib.utils._current_task = asyncio.current_task
 
 
 def http2_stream(stream: Any) -> Any:

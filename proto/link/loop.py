@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import trio_asyncio
 
 from proto.common.exception_groups import sole
+from proto.link import grpclib_internals as grpclib_internals  # it makes grpclib find the tasks of this loop
 
 
 @asynccontextmanager

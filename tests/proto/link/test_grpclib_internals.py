@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import grpclib.client
@@ -27,6 +29,16 @@ ELSEWHERE = re.compile(r"\._stream\._|connection\._connection|\._method_name|\._
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in NAMES.items() for name in names])
 def test_grpclib_has_the_private_name(kind: type, name: str) -> None:
     assert re.search(rf"\bself\.{name}\b", inspect.getsource(kind)) or name in vars(kind)
+
+
+@pytest.mark.parametrize("module", ["server.rpc.port", "agent.app", "loadtest.swarm.join", "proto.link.unary"])
+def test_grpclib_finds_the_tasks_of_trio_asyncio_also_if_it_was_imported_first(module: str) -> None:
+    script = (
+        f"import grpclib.utils, asyncio, importlib; importlib.import_module({module!r}); "
+        "assert asyncio.current_task.__module__ == 'trio_asyncio._loop', asyncio.current_task.__module__; "
+        "assert grpclib.utils._current_task is asyncio.current_task"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def test_the_server_reaches_private_names_through_the_adapter_alone() -> None:
