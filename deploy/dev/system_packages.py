@@ -53,6 +53,10 @@ def has_faketime() -> bool:
     return bool(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1"))
 
 
+def has_ltdl() -> bool:
+    return os.path.exists("/usr/share/aclocal/ltdl.m4")
+
+
 def has_chinese() -> bool:
     listed = shutil.which("fc-list")
     return listed is not None and bool(subprocess.run([listed, ":lang=zh"], capture_output=True, check=False).stdout)
@@ -72,6 +76,8 @@ DOCS = (Need("curl", has_command("curl"), ("curl",)), Need("jq", has_command("jq
 CHINESE = (Need("a Chinese font", has_chinese, ("fonts-wqy-microhei",), "the pictures show boxes in place of Chinese"),)
 PACKAGES = (
     Need("strip", has_command("strip"), ("binutils",)),
+    Need("autoreconf", has_command("autoreconf"), ("autoconf", "automake", "libtool")),
+    Need("libtool's macros", has_ltdl, ("libltdl-dev",)),
     Need("gpg", has_command("gpg"), ("gpg", "gpg-agent")),
     Need("apt-ftparchive", has_command("apt-ftparchive"), ("apt-utils",)),
     Need("rpmsign", has_command("rpmsign"), ("rpm",)),
@@ -85,6 +91,10 @@ PACKAGE_CHECKS = (
     Need("lintian", has_command("lintian"), ("lintian",), "packages are not checked against Debian's policy"),
     Need("rpm2cpio", has_command("rpm2cpio"), ("rpm2cpio", "cpio"), "the contents of rpm packages are not compared"),
 )
+BOOT = (
+    Need("systemd-nspawn", has_command("systemd-nspawn"), ("systemd-container",), "no test boots a system"),
+    Need("mmdebstrap", has_command("mmdebstrap"), ("mmdebstrap",), "no test boots a system"),
+)
 STEPS = {
     "build": BUILD,
     "database": DATABASE,
@@ -92,7 +102,8 @@ STEPS = {
     "pictures": BROWSER + CHINESE,
     "packages": PACKAGES,
     "images": IMAGES,
-    "test": DATABASE + BROWSER + CLOCK + DOCS + PACKAGES + PACKAGE_CHECKS,
+    "boot": PACKAGES + BOOT,
+    "test": DATABASE + BROWSER + CLOCK + DOCS + PACKAGES + PACKAGE_CHECKS + BOOT,
 }
 
 

@@ -40,17 +40,18 @@ class PackagingFailed(Exception):
         return EXIT_CODES[self.code]
 
 
-def program(name: str, debian: str) -> str:
+def program(name: str, debian: str, folder: str = "/usr/sbin") -> str:
     """Return the path of an external program.
 
     Args:
         name: Name of the program.
         debian: Where it comes from; the error's hint.
+        folder: Where to look in addition to the PATH.
 
     Raises:
         PackagingFailed: missing_program.
     """
-    found = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    found = shutil.which(name, path=os.environ.get("PATH", os.defpath) + f":{folder}:/sbin")
     if found is None:
         raise PackagingFailed("missing_program", f"the program {name} is not installed", f"install {debian}")
     return found

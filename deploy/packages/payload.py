@@ -190,7 +190,7 @@ def _compiler(runtime: Runtime, place: Path) -> dict[str, str]:
     target = f"{ARCHITECTURES[runtime.arch]}-linux-gnu.2.17"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang cc -target {target} "$@"\n')
     script.chmod(0o755)
-    return {"CC": str(script), "LDSHARED": f"{script} -shared"}
+    return {"CC": str(script), "LDSHARED": f"{script} -shared", "CFLAGS": f"-I{runtime.headers}"}
 
 
 def _copy_of_tree(into: Path) -> Path:

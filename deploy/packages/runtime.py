@@ -56,6 +56,7 @@ class Runtime:
         arch: Debian's name of the architecture.
         minor: Version of Python, such as `3.13`.
         tree: Its files, installed as PREFIX/runtime; None for `system`.
+        headers: Folder with Python.h, which compiled modules need; None for `system`.
         executable: A Python of this version that runs here, which compiles bytecode and renders manual pages.
     """
 
@@ -63,6 +64,7 @@ class Runtime:
     arch: str
     minor: str
     tree: Path | None
+    headers: Path | None
     executable: Path
 
     @property
@@ -93,7 +95,7 @@ def native() -> str:
 def system() -> Runtime:
     """Return the runtime that is this process's own Python."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return Runtime("system", native(), minor, None, Path(sys.executable))
+    return Runtime("system", native(), minor, None, None, Path(sys.executable))
 
 
 def key(arch: str) -> str:
@@ -117,12 +119,15 @@ def portable(arch: str, cache: Path, given: Path | None) -> Runtime:
         PackagingFailed: A source or a program is missing, or the build failed.
     """
     minor = next(source.version for source in sources.table() if source.name == "python").rpartition(".")[0]
-    tree = cache / f"{arch}-{key(arch)}"
-    if not (tree / "complete").exists():
+    made = cache / f"{arch}-{key(arch)}"
+    if not (made / "complete").exists():
         work = cache / f"build-{arch}-{key(arch)}"
         sources.collect(cache / "archives", given)
         sources.unpack(cache / "archives", work / "sources")
         build_python = Path(program(f"python{minor}", f"Python {minor}")) if arch != native() else Path(sys.executable)
+        print(
+            f"packages: building the interpreter for {arch} once; it takes about 8 minutes", file=sys.stderr, flush=True
+        )
         run(
             [
                 *("sh", HERE / "runtime" / "build.sh", work / "sources", work, work / "out"),
@@ -130,15 +135,17 @@ def portable(arch: str, cache: Path, given: Path | None) -> Runtime:
             ],
             env={"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0")},
         )
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        (work / "out" / "include" / f"python{minor}").rename(made / "headers")
         _licences(work / "sources", work / "out" / "licences")
         trim(work / "out", minor, arch)
-        shutil.rmtree(tree, ignore_errors=True)
-        (work / "out").rename(tree)
-        (tree / "complete").touch()
+        (work / "out").rename(made / "tree")
+        (made / "complete").touch()
         shutil.rmtree(work)
-    own = tree / "bin" / f"python{minor}"
+    own = made / "tree" / "bin" / f"python{minor}"
     executable = own if arch == native() else Path(program(f"python{minor}", f"Python {minor}"))
-    return Runtime("portable", arch, minor, tree, executable)
+    return Runtime("portable", arch, minor, made / "tree", made / "headers", executable)
 
 
 def trim(tree: Path, minor: str, arch: str) -> None:

@@ -1,4 +1,4 @@
-"""Source archives of the portable interpreter: found in a folder or in Debian's source packages, and verified."""
+"""Source archives of the portable interpreter: found in a folder or in the pool of Debian's archive, and verified."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import tarfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from deploy.packages.failure import PackagingFailed, program, run
 from deploy.packages.layout import HERE
 
 TABLE = HERE / "runtime" / "sources.toml"
-SUITE = "sid"
-"""Debian suite whose source packages are asked for; the sha256 in the table decides, not the suite."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def collect(into: Path, given: Path | None) -> None:
                 )
             shutil.copy2(given / source.archive, into / source.archive)
     elif missing:
-        _download(into, [source.debian for source in missing])
+        _download(into, missing)
     for source in table():
         verify(into / source.archive, source.sha256)
 
@@ -67,12 +66,6 @@ def verify(path: Path, sha256: str) -> None:
     Raises:
         PackagingFailed: bad_source.
     """
-    if not path.is_file():
-        raise PackagingFailed(
-            "bad_source",
-            f"the mirror offers no {path.name}",
-            f"the suite has another version now: update {TABLE}, or give the archive's folder with --sources",
-        )
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -109,17 +102,26 @@ def _stripped(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
     return members
 
 
-def _download(into: Path, packages: list[str]) -> None:
-    """Download source packages from the mirror that this machine's apt uses."""
-    apt = program("apt-get", "apt, or give the archives with --sources")
-    program("dpkg-source", "dpkg-dev, or give the archives with --sources")
-    lists = into / "apt"
-    (lists / "partial").mkdir(parents=True, exist_ok=True)
-    (lists / "sources.list").write_text(f"deb-src {mirror()} {SUITE} main\n")
-    options = ["-o", f"Dir::Etc::SourceList={lists / 'sources.list'}", "-o", "Dir::Etc::SourceParts=/dev/null"]
-    options += ["-o", f"Dir::State::Lists={lists}"]
-    run([apt, *options, "update"])
-    run([apt, *options, "source", "--download-only", *packages], cwd=into)
+def _download(into: Path, wanted: list[Source]) -> None:
+    """Download archives from the pool of the mirror that this machine's apt uses.
+
+    The pool is asked by file name, without a suite's index: it keeps an archive as long as any suite contains it.
+    """
+    helper = program("apt-helper", "apt, or give the archives with --sources", "/usr/lib/apt")
+    pool = f"{mirror()}/pool/main"
+    for source in wanted:
+        prefix = source.debian[:4] if source.debian.startswith("lib") else source.debian[0]
+        fresh = into / f"{source.archive}.new"
+        address = f"{pool}/{prefix}/{source.debian}/{quote(source.archive)}"
+        try:
+            run([helper, "download-file", address, fresh, f"SHA256:{source.sha256}"])
+        except PackagingFailed as error:
+            raise PackagingFailed(
+                "bad_source",
+                f"{address} cannot be downloaded:\n{error.message}",
+                f"if the mirror has another version now, update {TABLE}; or give the archive's folder with --sources",
+            ) from error
+        fresh.rename(into / source.archive)
 
 
 def mirror(sources: Path = Path("/etc/apt")) -> str:

@@ -71,9 +71,10 @@ def runtime_tree(runtime: Runtime, version: str, into: Path) -> list[bill.Part]:
         (place / "bin").mkdir(parents=True)
         (place / "bin" / "python3").symlink_to(f"../../../../bin/python{runtime.minor}")
     else:
-        shutil.copytree(runtime.tree, place, symlinks=True, ignore=shutil.ignore_patterns("complete"))
+        shutil.copytree(runtime.tree, place, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         compiler: list[str | Path] = [runtime.executable, "-I", "-m", "compileall", "-q"]
-        run([*compiler, "--invalidation-mode", "unchecked-hash", place / "lib"])
+        names: tuple[str | Path, ...] = ("-s", place, "-p", PREFIX / "runtime")
+        run([*compiler, *names, "--invalidation-mode", "unchecked-hash", place / "lib"])
     parts = bill.of_runtime(runtime)
     _documents(RUNTIME_PACKAGE, version, parts, into)
     stamp(into)

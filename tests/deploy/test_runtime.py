@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -70,6 +71,54 @@ def test_a_cached_archive_is_verified_again(one_source: Path, tmp_path: Path) ->
         sources.collect(tmp_path / "archives", one_source)
 
 
+@pytest.fixture
+def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in the place of apt-helper; it writes its arguments and the file."""
+    path = tmp_path / "bin/apt-helper"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\ncp {tmp_path}/given/demo.tar.gz "$3"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(sources, "mirror", lambda: "https://mirror.example/debian")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("debian", "archive_name", "address"),
+    [
+        ("demo", "demo_1.orig.tar.gz", "pool/main/d/demo/demo_1.orig.tar.gz"),
+        ("libdemo", "libdemo_1.orig.tar.gz", "pool/main/libd/libdemo/libdemo_1.orig.tar.gz"),
+        ("demo", "demo_1+really2.orig.tar.gz", "pool/main/d/demo/demo_1%2Breally2.orig.tar.gz"),
+    ],
+)
+def test_an_archive_is_asked_for_by_its_name_in_the_pool(
+    one_source: Path, helper: Path, tmp_path: Path, debian: str, archive_name: str, address: str
+) -> None:
+    text = sources.TABLE.read_text().replace('debian = "demo"', f'debian = "{debian}"')
+    sources.TABLE.write_text(text.replace("demo.tar.gz", archive_name))
+    (source,) = sources.table()
+    sources.collect(tmp_path / "archives", None)
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[:2] == ["download-file", f"https://mirror.example/debian/{address}"]
+    assert asked[3] == f"SHA256:{source.sha256}"
+    assert [path.name for path in (tmp_path / "archives").iterdir()] == [archive_name]
+
+
+@pytest.mark.parametrize("fault", ["refused", "another file"])
+def test_an_archive_that_the_mirror_does_not_have_is_named_with_two_ways_out(
+    one_source: Path, helper: Path, tmp_path: Path, fault: str
+) -> None:
+    helper.write_text("#!/bin/sh\n" + ("echo 404; exit 100\n" if fault == "refused" else 'echo x > "$3"\n'))
+    with pytest.raises(PackagingFailed) as caught:
+        sources.collect(tmp_path / "archives", None)
+    assert caught.value.code == "bad_source"
+    assert "demo.tar.gz" in caught.value.message
+    assert "sources.toml" in caught.value.hint
+    if fault == "refused":
+        assert "404" in caught.value.message
+        assert "--sources" in caught.value.hint
+
+
 def test_an_archive_cannot_write_outside_of_its_folder(
     one_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,12 +171,13 @@ def test_the_cache_s_key_follows_script_sources_compiler_and_architecture(
 def test_a_cached_interpreter_is_used_without_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime.metadata, "version", lambda name: "1")
     arch = runtime.native()
-    tree = tmp_path / f"{arch}-{runtime.key(arch)}"
-    tree.mkdir()
-    (tree / "complete").touch()
+    made = tmp_path / f"{arch}-{runtime.key(arch)}"
+    made.mkdir()
+    (made / "complete").touch()
     monkeypatch.setattr(sources, "collect", lambda *_: pytest.fail("the sources are not needed"))
     found = runtime.portable(arch, tmp_path, None)
-    assert (found.tree, found.suffix, found.minor) == (tree, "", "3.13")
+    assert (found.tree, found.headers) == (made / "tree", made / "headers")
+    assert (found.suffix, found.minor) == ("", "3.13")
     assert found.platforms[0] == f"manylinux2014_{ARCHITECTURES[arch]}"
 
 

@@ -14,6 +14,7 @@ HOST=$ARCH-linux-gnu
 BUILD=$(uname -m)-linux-gnu
 DEPS=$WORK/deps
 JOBS=${JOBS:-2}
+BUILD_CC=$(command -v cc)
 mkdir -p "$WORK/tools" "$DEPS"
 
 tool() {  # NAME ARGUMENTS: a wrapper script, because configure wants one word
@@ -21,11 +22,12 @@ tool() {  # NAME ARGUMENTS: a wrapper script, because configure wants one word
   chmod +x "$WORK/tools/$1"
 }
 # Without -Wno-date-time the build stops at Python's __DATE__; SOURCE_DATE_EPOCH makes it reproducible.
-tool cc "cc -target $HOST.2.17 -Wno-date-time"
-tool c++ "c++ -target $HOST.2.17 -Wno-date-time"
-tool ar ar
-tool ranlib ranlib
-export CC="$WORK/tools/cc" CXX="$WORK/tools/c++" AR="$WORK/tools/ar" RANLIB="$WORK/tools/ranlib"
+tool zcc "cc -target $HOST.2.17 -Wno-date-time"
+tool zc++ "c++ -target $HOST.2.17 -Wno-date-time"
+tool zar ar
+tool zranlib ranlib
+# By name, not by path: OpenSSL and Python keep the compiler's command in their binaries.
+export PATH="$WORK/tools:$PATH" CC=zcc CXX=zc++ AR=zar RANLIB=zranlib
 
 step() { echo "runtime: $1"; }
 
@@ -40,6 +42,7 @@ fi
 step libffi
 if [ ! -f "$DEPS/lib/libffi.a" ]; then
   cd "$SOURCES/libffi"
+  autoreconf -fi  # the archive is the repository's, without generated files
   # static trampolines need memory that is both writable and executable, which the units forbid
   CFLAGS="-O2 -fPIC" ./configure --host="$HOST" --build="$BUILD" --disable-shared --enable-static --disable-docs \
     --disable-exec-static-tramp --prefix="$DEPS" --libdir="$DEPS/lib"
@@ -50,7 +53,7 @@ fi
 step sqlite
 if [ ! -f "$DEPS/lib/libsqlite3.a" ]; then
   cd "$SOURCES/sqlite"
-  CFLAGS="-O2 -fPIC -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_MATH_FUNCTIONS" CC_FOR_BUILD=cc ./configure \
+  CFLAGS="-O2 -fPIC -DSQLITE_ENABLE_COLUMN_METADATA -DSQLITE_ENABLE_MATH_FUNCTIONS" CC_FOR_BUILD="$BUILD_CC" ./configure \
     --host="$HOST" --build="$BUILD" --disable-shared --enable-static --disable-readline --disable-tcl --prefix="$DEPS"
   make -j"$JOBS" libsqlite3.a sqlite3.h
   mkdir -p "$DEPS/lib" "$DEPS/include"
@@ -65,9 +68,10 @@ if [ ! -f "$DEPS/lib/libcrypto.a" ]; then
   ./Configure "linux-$ARCH" no-shared no-tests no-docs no-apps no-legacy no-engine no-module no-dso no-quic no-dtls \
     no-ssl3 no-idea no-camellia no-seed no-rc2 no-rc4 no-rc5 no-md4 no-mdc2 no-whirlpool no-cast no-bf no-des no-aria \
     no-sm2 no-sm3 no-sm4 no-gost no-srp no-cms no-ts no-ct no-comp no-cmp no-ml-dsa no-slh-dsa \
-    --prefix="$DEPS" --libdir=lib --openssldir=/etc/ssl -O2
+    --prefix=/usr/lib/clarion/runtime --libdir=lib --openssldir=/etc/ssl -O2
   make -j"$JOBS" build_libs
-  make install_dev
+  make install_dev DESTDIR="$WORK/openssl"
+  cp -r "$WORK/openssl/usr/lib/clarion/runtime/include" "$WORK/openssl/usr/lib/clarion/runtime/lib" "$DEPS/"
 fi
 
 step python
@@ -89,6 +93,8 @@ export ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no
 make -j"$JOBS"
 rm -rf "$WORK/root"
 make install DESTDIR="$WORK/root"
+# No path of this machine gets into the packages, and two builds in different folders are equal.
+sed -i -e "s#$SOURCES#/build/sources#g" -e "s#$WORK#/build#g" "$WORK/root/usr/lib/clarion/runtime/lib"/python3.*/_sysconfigdata_*.py
 rm -rf "$OUT"
 mkdir -p "$(dirname "$OUT")"
 mv "$WORK/root/usr/lib/clarion/runtime" "$OUT"
