@@ -10,9 +10,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
 SPEEDUPS := $(wildcard _speedups/*/*_c.pxd _speedups/*/*_py.py)
-SYSTEM_TESTS := system or browser
+SYSTEM_TESTS := system or browser or boot
 
-.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge packages repository images clean
+.PHONY: help run build debug test test-fast test-pure lint types proto docs bench holds profile loadtest viewers simulate attack chaos mutants coverage api-check fuzz-lane follow torrent page-10000 screenshots h2spec soak partition lines outage race ack-edge packages boot repository images clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -29,7 +29,7 @@ debug: $(VENV)/installed ## compile _speedups with bounds checks, line tracing a
 
 test: $(VENV)/test-tools build ## run every test on SQLite and MariaDB, and require full branch coverage of server/core; ARGS= for pytest, WORKERS=auto
 	@$(PYTHON) deploy/dev/system_packages.py test
-	$(PY) -m pytest -n "$(or $(WORKERS),auto)" --dist loadfile $(ARGS)
+	$(PY) -m pytest -m 'not boot' -n "$(or $(WORKERS),auto)" --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/test-tools build ## the tests that start neither servers and agents nor a browser
 	@$(PYTHON) deploy/dev/system_packages.py database
@@ -138,6 +138,10 @@ ack-edge: $(VENV)/test-tools build ## kill the server within a millisecond of an
 packages: $(VENV)/packaging build ## deb and rpm packages, the one-file agent and SHA256SUMS in build/packages; RUNTIME=portable|system ARCH=amd64|arm64 OUT= ARGS='--pure'
 	@$(PYTHON) deploy/dev/system_packages.py packages
 	$(PY) -m deploy.packages build $(call flag,RUNTIME,runtime) $(call flag,ARCH,arch) $(call flag,OUT,out) $(ARGS)
+
+boot: $(VENV)/test-tools packages ## boot Debian in a container, install the packages, and restart, kill, upgrade and remove services while commands run; RUNTIME=portable|system
+	@$(PYTHON) deploy/dev/system_packages.py boot
+	CLARION_BOOT_DIST="$(abspath $(or $(OUT),build/packages))/$(if $(filter system,$(RUNTIME)),dist-system,dist)" $(PY) -m pytest tests/deploy/boot $(ARGS)
 
 repository: $(VENV)/packaging ## signed apt and yum repositories of the built packages; KEY=fingerprint RUNTIME=portable|system OUT=
 	@$(PYTHON) deploy/dev/system_packages.py packages

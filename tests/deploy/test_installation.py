@@ -15,6 +15,7 @@ import pytest
 from deploy.packages.layout import AGENT_UNITS
 from deploy.packages.scripts import UNITS
 from tests.deploy.conftest import Built
+from tests.deploy.debs import repacked
 
 pytestmark = [
     pytest.mark.system,
@@ -65,18 +66,6 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def next_version(built: Built, package: str, into: Path) -> Path:
-    """The same package as version 9."""
-    tree = into / f"{package}-next"
-    subprocess.run(["dpkg-deb", "-R", str(built.package(package, "deb")), str(tree)], check=True)
-    control = tree / "DEBIAN/control"
-    control.write_text(control.read_text().replace("Version: 0.", "Version: 9."))
-    made = into / f"{package}-next.deb"
-    subprocess.run(["dpkg-deb", "-Zgzip", "-z1", "-b", str(tree), str(made)], check=True, capture_output=True)
-    shutil.rmtree(tree)
-    return made
-
-
 @pytest.mark.parametrize("package", SERVICES)
 def test_install_upgrade_remove_purge(
     built: Built, machine: Machine, package: str, tmp_path_factory: pytest.TempPathFactory
@@ -93,7 +82,7 @@ def test_install_upgrade_remove_purge(
     configuration.write_text("# the operator's\n")
     data.mkdir(parents=True)
     (data / "precious").write_text("x")
-    machine.dpkg("-i", next_version(built, package, tmp_path_factory.mktemp("next")))
+    machine.dpkg("-i", repacked(built.package(package, "deb"), "9", tmp_path_factory.mktemp("next")))
     calls = machine.calls.read_text().splitlines()
     assert f"--no-block try-restart {package}.service" in calls
     assert not [call for call in calls if "enable" in call or "disable" in call or " stop" in call or "--now" in call]

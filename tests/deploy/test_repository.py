@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,32 +14,16 @@ from deploy.packages.failure import PackagingFailed
 from deploy.packages.layout import PACKAGES
 from deploy.packages.runtime import native
 from tests.deploy.conftest import Built
+from tests.deploy.debs import Key, repacked, signing_key
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
-@dataclass
-class Key:
-    """A signing key in a keyring of its own."""
-
-    home: Path
-    fingerprint: str
-
-
 @pytest.fixture
-def key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Key]:
-    home = Path("/tmp") / f"clarion-gpg-{os.getpid()}"  # gpg-agent's socket wants a short path
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(mode=0o700)
-    monkeypatch.setenv("GNUPGHOME", str(home))
-    gpg = ["gpg", "--batch", "--quiet", "--passphrase", ""]
-    subprocess.run([*gpg, "--quick-generate-key", "release@clarion.example", "ed25519", "sign", "never"], check=True)
-    listed = subprocess.run(
-        ["gpg", "--batch", "--with-colons", "--list-keys"], capture_output=True, text=True, check=True
-    ).stdout
-    yield Key(home, next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:")))
-    subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False)
-    shutil.rmtree(home, ignore_errors=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[Key]:
+    with signing_key() as made:
+        monkeypatch.setenv("GNUPGHOME", str(made.home))
+        yield made
 
 
 def apt(place: Path, repo: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -75,16 +57,8 @@ def test_apt_takes_what_the_key_signed_and_older_versions_stay(built: Built, key
     assert fetched.returncode == 0, fetched.stderr
     assert len(list(place.glob("*.deb"))) == len(PACKAGES)
 
-    newer = tmp_path / "newer"
-    newer.mkdir()
-    old = built.package("clarion-agent", "deb")
-    subprocess.run(["dpkg-deb", "-R", str(old), str(newer / "tree")], check=True)
-    control = newer / "tree/DEBIAN/control"
-    control.write_text(control.read_text().replace("Version: 0.", "Version: 9."))
-    subprocess.run(
-        ["dpkg-deb", "-Zgzip", "-z1", "-b", str(newer / "tree"), str(newer)], check=True, capture_output=True
-    )
-    repository.apt(sorted(newer.glob("*.deb")), key.fingerprint, repo)
+    newer = repacked(built.package("clarion-agent", "deb"), "9", tmp_path / "newer")
+    repository.apt([newer], key.fingerprint, repo)
     assert apt(place, repo, "update").returncode == 0
     both = subprocess.run(
         ["grep", "-c", "^Package: clarion-agent$", str(repo / f"dists/stable/main/binary-{native()}/Packages")],
