@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.packages.layout import AGENT, AGENT_UNITS, HERE, SERVER, Program
 
-SCRIPTS = ("postinstall", "preremove", "postremove")
+SCRIPTS = ("preinstall", "postinstall", "preremove", "postremove")
 SOURCES = {AGENT.package: "agent.sh", SERVER.package: "server.sh"}
 UNITS = {
     # folder of deploy/systemd: units to enable, to restart at an upgrade, to stop before the removal

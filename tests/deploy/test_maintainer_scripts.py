@@ -21,6 +21,10 @@ EVENTS = {
 }
 """Event → the call of dpkg and the call of rpm."""
 OTHERS = (
+    ("preinstall", "install"),
+    ("preinstall", "upgrade", "0.2.0-1"),
+    ("preinstall", "1"),
+    ("preinstall", "2"),
     ("preremove", "upgrade", "0.2.0-1"),
     ("preremove", "1"),
     ("preremove", "deconfigure"),
@@ -100,6 +104,17 @@ def test_the_first_installation_enables_and_starts(root: Root) -> None:
     assert "systemctl -q enable clarion-server.service" in calls
     assert "systemctl --no-block start clarion-server.service" in calls
     assert "systemctl --no-block start clarion-backup.timer" in calls
+
+
+@pytest.mark.parametrize("program", [AGENT, SERVER], ids=lambda program: program.package)
+def test_an_installation_after_a_removal_is_one_although_dpkg_names_the_old_version(
+    root: Root, program: Program
+) -> None:
+    first = root.run(program, EVENTS["install"][0])
+    assert root.run(program, ("preinstall", "install", "0.0.9-1")) == ("", [])
+    assert root.run(program, ("postinstall", "configure", "0.0.9-1")) == first
+    # the next one is an upgrade again
+    assert root.run(program, EVENTS["upgrade"][0]) != first
 
 
 @pytest.mark.parametrize("program", [AGENT, SERVER], ids=lambda program: program.package)

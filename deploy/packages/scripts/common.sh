@@ -1,6 +1,7 @@
 #!/bin/sh
 # Maintainer script of @PACKAGE@. dpkg and rpm run it as root; the arguments differ:
-#   dpkg  postinst configure [OLD-VERSION] | prerm remove, upgrade | postrm remove, purge, upgrade
+#   dpkg  preinst install [OLD-VERSION], upgrade
+#         postinst configure [OLD-VERSION] | prerm remove, upgrade | postrm remove, purge, upgrade
 #   rpm   post 1 (install), 2 (upgrade)    | preun 0, 1            | postun 0 (remove), 1 (upgrade)
 # DPKG_ROOT is the root of the system that is changed, if it is not the running one.
 set -e
@@ -36,7 +37,11 @@ enable_units() {  # UNIT…: at the first installation; later the operator's cho
   fi
 }
 
+# After a removal that kept the configuration, dpkg calls postinst as at an upgrade. Only preinst knows the difference.
+marker=$root/run/@PACKAGE@.installing
+
 case "@SCRIPT@ ${1:-} ${2:-}" in
+  "preinstall install "?*) mkdir -p "$root/run"; : > "$marker"; exit 0 ;;
   "postinstall configure " | "postinstall 1 "*) event=install ;;
   "postinstall configure "* | "postinstall 2 "*) event=upgrade ;;
   "preremove remove "* | "preremove 0 "*) event=before-removal ;;
@@ -44,3 +49,7 @@ case "@SCRIPT@ ${1:-} ${2:-}" in
   "postremove purge "*) event=purged ;;
   *) exit 0 ;;  # the old package's side of an upgrade, and dpkg's ways back from errors
 esac
+if [ "$event" = upgrade ] && [ -e "$marker" ]; then
+  rm -f "$marker"
+  event=install
+fi

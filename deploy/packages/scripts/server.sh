@@ -42,6 +42,7 @@ case $event in
       systemctl daemon-reload
       systemctl -q reset-failed clarion-server.service clarion-backup.service 2>/dev/null || true
     fi
+    rm -f "$root/var/lib/systemd/timers/stamp-clarion-backup.timer"
     for kept in /var/lib/clarion /var/backups/clarion; do
       [ ! -d "$root$kept" ] || echo "clarion-server: $kept is kept; 'rm -r $kept' deletes it"
     done
