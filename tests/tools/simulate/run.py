@@ -18,6 +18,7 @@ import server.cluster.lease
 import server.conductor
 import server.fleet.registry
 import server.lifecycle.recovery
+import server.store.lease
 import server.store.water
 import server.store.writer
 import server.turns
@@ -26,6 +27,8 @@ from tests.tools.simulate.machines import disk, shims
 from tests.tools.simulate.oracle import Violation
 from tests.tools.simulate.world import World
 
+SILENT = SimpleNamespace(**dict.fromkeys(("info", "warning", "error"), lambda *_, **__: None))
+"""A logger that writes nothing. structlog does not follow logging.disable."""
 _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.store.writer, "trio", loop.pieces),
     (server.store.water, "trio", loop.pieces),
@@ -33,11 +36,10 @@ _SWAPPED: list[tuple[ModuleType, str, Any]] = [
     (server.turns, "trio", loop.pieces),
     (server.fleet.registry, "trio", loop.pieces),
     (server.cluster.lease, "trio", loop.pieces),
-    (
-        server.cluster.lease,
-        "log",
-        SimpleNamespace(info=lambda *_, **__: None, warning=lambda *_, **__: None),
-    ),  # structlog heeds no logging.disable
+    (server.cluster.lease, "log", SILENT),
+    (server.lifecycle.recovery, "log", SILENT),
+    (server.store.lease, "log", SILENT),
+    (server.store.writer, "log", SILENT),
     (agent.conductor, "trio", loop.pieces),
     (agent.storage.journal, "os", disk.OS),
     (agent.recovery, "prevent_start", shims.prevent_start),

@@ -45,7 +45,7 @@ def digest(seeds: str, **environment: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=True
     )
-    return ran.stdout.splitlines()[-1]  # before it stands what the server has logged
+    return ran.stdout.strip()
 
 
 def traces(*seeds: int) -> str:
