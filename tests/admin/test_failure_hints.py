@@ -44,7 +44,7 @@ PACKAGE = Path(failures.__file__).parents[2]
         (errno.EMFILE, "d/clarion.db", 73, "LimitNOFILE"),
     ],
 )
-def test_the_hint_blames_what_is_at_fault(number: int, file: str, code: int, hint: str) -> None:
+def test_the_hint_names_the_cause(number: int, file: str, code: int, hint: str) -> None:
     error = OSError(number, os.strerror(number), file)
     found, message, advice = failures.explain(error, Settings(data=Path("d")))
     assert (found, message) == (code, f"{file}: {os.strerror(number)}")

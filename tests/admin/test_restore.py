@@ -17,7 +17,7 @@ from tests.store.make import create, hosts, moved
 
 
 @pytest.mark.capability("I1", "F14")
-def test_every_open_execution_is_given_up_and_what_had_ended_stays(tmp_path: Path) -> None:
+def test_restore_ends_open_executions_as_lost_and_keeps_ended_ones(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     running, pending, ended = create(hosts(4)), create(hosts(2)), create(hosts(1))
 

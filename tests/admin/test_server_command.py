@@ -38,7 +38,7 @@ def run(*args: str) -> Result:
     return CliRunner().invoke(cli, list(args))
 
 
-def test_init_prints_the_paths_once_and_then_what_was_there() -> None:
+def test_init_prints_created_paths_and_a_second_init_existing_ones() -> None:
     first, second = run("init", "--data", "d"), run("init", "--data", "d")
     assert first.exit_code == second.exit_code == 0
     made = ["d", "d/admin.token", "d/metrics.token", "d/ca/root.pem", "d/ca/issuing.pem", "d/ca.pin"]
@@ -57,7 +57,7 @@ def test_a_data_directory_that_cannot_be_used_exits_73_with_one_line() -> None:
         assert result.stderr.count("\n") == 1
 
 
-def test_run_without_init_says_how_to_do_it() -> None:
+def test_run_without_init_names_the_command_to_init() -> None:
     result = run("run", "--data", "d")
     assert (result.exit_code, Path("d").exists()) == (73, False)
     assert "make it with 'clarion-server init --data d'" in result.stderr
@@ -160,7 +160,7 @@ def test_wrong_options_of_a_join_token_are_refused(wrong: list[str]) -> None:
     assert not Path("d/clarion.db").exists()
 
 
-def test_ca_show_tells_the_pin_and_renew_keeps_it() -> None:
+def test_ca_show_prints_the_pin_and_renew_keeps_it() -> None:
     assert run("ca", "show", "--data", "d").exit_code == 73
     run("init", "--data", "d")
     pin, issuing = Path("d/ca.pin").read_text().strip(), Path("d/ca/issuing.pem").read_bytes()

@@ -82,7 +82,7 @@ def test_tables_are_not_shortened_in_pipes_and_files(clarion: Clarion, fake: Fak
 
 
 @pytest.mark.parametrize("how", ["@FILE", "--hosts=@FILE", "-", "--hosts=-"])
-def test_hosts_come_from_a_file_or_standard_input(clarion: Clarion, fake: Fake, tmp_path: Path, how: str) -> None:
+def test_hosts_are_read_from_a_file_or_standard_input(clarion: Clarion, fake: Fake, tmp_path: Path, how: str) -> None:
     text = "\ufeff# the web\nweb01\n\n  web02, web03  \r\nrole=db and online # a selector\n"
     file = tmp_path / "hosts.txt"
     file.write_text(text)
@@ -233,7 +233,7 @@ def test_a_misspelt_verb_or_option_gets_a_suggestion(clarion: Clarion, fake: Fak
     assert (result.exit_code, fake.seen) == (64, []) and said in result.stderr
 
 
-def test_help_is_a_verb_too(clarion: Clarion) -> None:
+def test_help_is_a_verb(clarion: Clarion) -> None:
     for words in ([], ["tasks"], ["tasks", "list"], ["run"]):
         assert clarion("help", *words).stdout == clarion(*words, "--help").stdout
     assert "Did you mean 'cli tasks list'?" in clarion("help", "tasks", "lst").stderr

@@ -42,7 +42,7 @@ def test_every_capability_is_listed_once() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_capability_is_what_the_list_says(row: list[str]) -> None:
+def test_a_capability_has_a_status_a_place_and_a_marked_test(row: list[str]) -> None:
     _, name, status, where, proofs = row
     assert name
     assert status in ("done", "not yet") or re.match(r"partly: \S", status), (

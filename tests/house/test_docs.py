@@ -48,7 +48,7 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.parametrize("page", DRAWN)
-def test_a_drawn_page_is_what_its_table_gives(generator: ModuleType, page: str) -> None:
+def test_a_drawn_page_is_up_to_date(generator: ModuleType, page: str) -> None:
     assert (ROOT / "docs" / page).read_text() == generator.PAGES[page](), (
         "run 'python docs/generate.py' and commit the result"
     )

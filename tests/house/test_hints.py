@@ -94,7 +94,7 @@ def test_an_error_has_a_message_and_a_remedy_that_is_another_sentence(problem: o
     assert one.message and one.hint and one.message != one.hint and one.message not in one.hint
 
 
-def test_an_error_that_says_no_more_than_its_code_is_raised_with_a_remedy_of_its_own() -> None:
+def test_an_error_without_a_specific_message_has_its_own_remedy() -> None:
     bare = []
     for file in sorted((ROOT / "server").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -111,6 +111,6 @@ def test_an_error_that_says_no_more_than_its_code_is_raised_with_a_remedy_of_its
     assert len(bare) <= 3, bare
 
 
-def test_the_check_of_texts_itself_finds_what_it_looks_for() -> None:
+def test_the_check_of_texts_detects_its_patterns() -> None:
     assert SETTING.search("raise limits.nonsense in the settings") and EMPTY.search("invalid; see the message")
     assert not SETTING.search("server/store.py") and "limits.command_bytes" in rows()

@@ -32,7 +32,7 @@ def test_the_table_is_read() -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "where"), RENAMED)
-def test_an_old_name_does_not_come_back(old: str, new: str, where: str, files: list[Path], root: Path) -> None:
+def test_an_old_name_is_not_used_again(old: str, new: str, where: str, files: list[Path], root: Path) -> None:
     below = [
         path for path in files if path.suffix == ".py" and (str(path) == where or str(path).startswith(f"{where}/"))
     ]

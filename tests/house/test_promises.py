@@ -17,7 +17,7 @@ def test_every_promise_is_listed_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_promise_names_its_proof_or_says_not_yet(row: list[str]) -> None:
+def test_a_promise_has_a_marked_test_or_is_not_yet_kept(row: list[str]) -> None:
     _, promise, kept, tests = row
     assert promise and kept
     if kept.startswith("not yet"):

@@ -106,7 +106,7 @@ def test_docstrings_of_a_room_avoid_the_patterns(room: str) -> None:
     assert wrong == []
 
 
-def test_the_list_finds_what_it_is_for() -> None:
+def test_the_word_list_detects_its_patterns() -> None:
     assert (
         found("whoever comes") and found("the hosts are away") and found("it is told of the end") and found("read anew")
     )

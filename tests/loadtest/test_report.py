@@ -63,7 +63,7 @@ def test_a_plot_is_svg_within_its_frame(points: list[tuple[float, float]]) -> No
     assert "a < b" in [one.text for one in svg]
 
 
-def test_a_plot_of_nothing_says_so() -> None:
+def test_an_empty_plot_is_marked() -> None:
     assert "not measured" in plot("t", "x", "y", [Line("none", [])])
 
 

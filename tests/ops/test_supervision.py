@@ -94,7 +94,7 @@ async def test_without_a_service_manager_nothing_runs(tmp_path: Path) -> None:
     await supervise(ServiceManager({"WATCHDOG_USEC": "1000000"}), health(tmp_path), lambda: 0)
 
 
-async def test_a_manager_that_has_gone_is_logged_once(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_lost_service_manager_is_logged_once(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     gone = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "4000000"})
     with capture_logs() as lines:
         async with trio.open_nursery() as nursery:

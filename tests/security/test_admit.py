@@ -53,7 +53,7 @@ def code(verdict: Admit | Refuse) -> str:
         (replace(NEXT, generation=7), RECORD, "ahead"),
     ],
 )
-def test_a_certificate_is_judged_by_what_is_known_of_its_host(
+def test_a_certificate_is_judged_by_the_stored_identity_of_its_host(
     identity: Identity | None, record: HostIdentity | None, expected: str
 ) -> None:
     assert code(decide_admission(identity, record, CLAIM, ALONE, NOW, LIMITS)) == expected

@@ -26,7 +26,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o777])
-def test_directory_and_tokens_are_private_whatever_the_umask(tmp_path: Path, mask: int) -> None:
+def test_directory_and_tokens_are_private_under_any_umask(tmp_path: Path, mask: int) -> None:
     data = tmp_path / "d"
     old = os.umask(mask)
     try:

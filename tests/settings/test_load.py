@@ -41,7 +41,7 @@ def test_without_anything_every_value_is_its_default() -> None:
 
 
 @pytest.mark.capability("D10")
-def test_a_flag_goes_before_the_environment_that_before_the_file_and_that_before_the_default() -> None:
+def test_a_flag_overrides_environment_file_and_default_in_this_order() -> None:
     config = file("[http]\nport = 1\nmax_body = 5000001\nwait_max = 7\n")
     environ = {"CLARION_HTTP_PORT": "2", "CLARION_HTTP_MAX_BODY": "5000000"}
     loaded = load(config, environ=environ, sets=["http.port=3"])
@@ -56,7 +56,7 @@ def test_a_flag_goes_before_the_environment_that_before_the_file_and_that_before
     ]
 
 
-def test_a_named_flag_goes_before_set_and_of_two_sets_the_later_counts() -> None:
+def test_a_named_flag_overrides_set_and_the_last_set_counts() -> None:
     loaded = load(
         environ={},
         sets=["http.port=1", "http.port=2", "agent_port.port=5"],
@@ -131,7 +131,7 @@ def test_all_errors_are_reported_at_once() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_named_with_its_key_source_value_and_what_is_allowed(toml: str, expected: str) -> None:
+def test_a_wrong_value_is_reported_with_key_source_value_and_range(toml: str, expected: str) -> None:
     assert faults(config=file(toml)) == [expected]
 
 
@@ -232,7 +232,7 @@ def test_any_input_gives_settings_or_errors(environment: dict[str, str], sets: l
 
 
 @pytest.mark.parametrize("text", ["010", "0x10", "1_000", "1e3", "8440.0", " 8440", "+8440", "٨"])
-def test_a_whole_number_is_decimal_digits_wherever_it_comes_from(text: str) -> None:
+def test_a_whole_number_is_decimal_digits_from_any_source(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(environ={"CLARION_HTTP_PORT": text})
     assert "must be a whole number from 0 to 65535" in str(caught.value)

@@ -128,6 +128,6 @@ def test_only_addresses_that_never_leave_the_machine_are_loopback(host: str, exp
     assert loopback(host) is expected
 
 
-def test_the_database_file_lies_in_the_data_directory_unless_said_otherwise() -> None:
+def test_the_database_file_is_in_the_data_directory_by_default() -> None:
     assert load(environ={}, sets=["data=/d"]).settings.database_file == Path("/d/clarion.db")
     assert load(environ={}, sets=["data=/d", "store.path=/e/x.db"]).settings.database_file == Path("/e/x.db")

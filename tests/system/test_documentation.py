@@ -94,7 +94,7 @@ def check(shell: Shell, block: Block, step: Step) -> None:
 
 
 @pytest.mark.parametrize("page", RUN)
-def test_the_blocks_of_a_page_run_and_print_what_it_shows(make_rig: Callable[..., Rig], page: str) -> None:
+def test_the_blocks_of_a_page_run_and_print_the_shown_output(make_rig: Callable[..., Rig], page: str) -> None:
     rig = make_rig()
     rig.start_server()
     hosts = HOSTS.get(page, ("vm",))
@@ -109,7 +109,7 @@ def test_the_blocks_of_a_page_run_and_print_what_it_shows(make_rig: Callable[...
                     rig.wait_connected(connected)
 
 
-def test_a_block_without_a_test_says_why() -> None:
+def test_a_block_without_a_test_names_the_reason() -> None:
     silent = [
         f"{page}:{block.line}" for page in PAGES for block in blocks(page) if block.why_not == "" and page not in RUN
     ]

@@ -18,7 +18,7 @@ def connected(rig: Rig) -> int:
 
 
 @pytest.mark.capability("X4", "I11")
-def test_a_revoked_host_is_disconnected_and_refused_after_a_restart_too(rig: Rig) -> None:
+def test_a_revoked_host_is_disconnected_and_refused_also_after_a_restart(rig: Rig) -> None:
     made = rig.clarion("join-token", "create", "--ttl", "10m", "--label", "env=prod")
     assert made.returncode == 0 and made.stdout.startswith("jt_") and "--ca-pin" in made.stderr
     pin, state = (rig.data / "ca.pin").read_text().strip(), rig.state("node1")

@@ -152,7 +152,7 @@ def test_this_kernel_has_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("name", [need.name for need in kernel.NEEDS])
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EINVAL])
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+def test_a_missing_kernel_call_is_named(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
     def fail() -> None:
         raise OSError(number, os.strerror(number))
 
@@ -169,7 +169,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, nu
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_full_table_says_nothing_about_the_kernel(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_full_table_does_not_prove_a_missing_kernel_call(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -242,7 +242,7 @@ async def test_commands_run_are_stopped_and_survive_the_agent_without_newer_call
         assert await process.terminate() == 0
 
 
-async def test_an_agent_that_cannot_work_says_so_before_it_connects(tmp_path: Path) -> None:
+async def test_an_agent_on_an_unsuitable_kernel_ends_before_it_connects(tmp_path: Path) -> None:
     number = TIMERFD_CREATE.get(platform.machine())
     if number is None:
         pytest.skip(f"the number of timerfd_create on {platform.machine()} is not known here")

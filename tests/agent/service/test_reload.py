@@ -55,7 +55,7 @@ def test_a_changed_setting_is_used(tmp_path: Path, text: str, name: str, value: 
 
 
 @pytest.mark.parametrize("text", ["slots = 3", 'server = "h:1"', "journal_bytes = 1048576", 'state = "/elsewhere"'])
-def test_what_needs_a_restart_is_left_and_the_rest_is_used(
+def test_a_reload_applies_settings_except_those_that_need_a_restart(
     tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     reloads = Reloads(tmp_path)

@@ -122,7 +122,7 @@ async def test_both_restart_at_once_as_in_an_upgrade(
     await kept(server, command, tmp_path / "gate")
 
 
-async def test_the_service_ends_what_a_killed_shim_has_left(split: tuple[Peer, AgentProcess, ShimsUnit]) -> None:
+async def test_the_service_ends_the_processes_of_a_killed_shim(split: tuple[Peer, AgentProcess, ShimsUnit]) -> None:
     server, process, _ = split
     command = await server.dispatch(command="sleep 1000 & sleep 1000")
     await server.get("started", command)
@@ -237,7 +237,7 @@ async def test_an_agent_asks_no_other_user_s_service(tmp_path: Path, foreign_ser
         assert "user 65534 serves it" in process.log_path.read_text()
 
 
-async def test_the_service_applies_the_policy_to_what_the_agent_lets_through(tmp_path: Path) -> None:
+async def test_the_service_applies_its_policy_to_commands_of_the_agent(tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("shell = false\n")
     with shims_unit(tmp_path, policy_file=policy) as unit:
@@ -310,7 +310,7 @@ def test_connections_are_limited_and_the_oldest_goes(unit: ShimsUnit) -> None:
 # --- the start --------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_socket_it_says_how_it_is_started(tmp_path: Path) -> None:
+def test_without_a_socket_the_service_explains_how_it_is_started(tmp_path: Path) -> None:
     done = run_agent("shims", CLARION_AGENT_STATE=str(tmp_path))
     assert done.returncode == BadSettings.exit_code
     assert "LISTEN_FDS" in done.stderr and "clarion-shims.socket" in done.stderr

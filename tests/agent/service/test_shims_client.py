@@ -86,7 +86,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-async def test_a_service_that_does_not_fit_says_so(tmp_path: Path, name: str) -> None:
+async def test_an_unsuitable_service_is_reported(tmp_path: Path, name: str) -> None:
     reply, text = UNUSABLE[name]
     path = tmp_path / "s"
     with service(path, reply):
@@ -134,7 +134,7 @@ async def test_a_socket_that_is_missing_for_a_moment_is_waited_for(tmp_path: Pat
             await forks.start()
 
 
-async def test_what_is_no_socket_of_this_kind_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_path_that_is_not_such_a_socket_is_not_waited_for(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
         other.bind(str(tmp_path / "stream"))
         other.listen()

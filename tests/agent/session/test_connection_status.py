@@ -54,7 +54,7 @@ async def test_a_connected_agent_names_its_server_policy_and_slots(tmp_path: Pat
         assert "users root" in shown
 
 
-async def test_an_agent_without_a_session_says_why_and_since_when(tmp_path: Path) -> None:
+async def test_status_of_an_agent_without_a_session_shows_reason_and_time(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         connected = await until(process, "connected")
@@ -95,7 +95,7 @@ def test_the_end_of_the_certificate_is_shown_on_the_servers_clock_and_on_this_ma
         assert left is None and "(in" not in shown
 
 
-async def test_what_a_killed_agent_said_is_not_believed(tmp_path: Path) -> None:
+async def test_the_record_of_a_killed_agent_is_not_used(tmp_path: Path) -> None:
     async with peer(TOKEN) as server, agent(tmp_path, server.port) as process:
         await server.welcomed(1)
         await until(process, "connected")

@@ -359,7 +359,7 @@ async def test_a_redial_ends_the_session_or_the_pause_before_the_next_one(autoju
     assert len(rig.dials) == dials + 1 and trio.current_time() == now
 
 
-async def test_the_state_of_the_connection_is_told_when_it_changes(autojump_clock: MockClock, rig: Rig) -> None:
+async def test_a_change_of_the_connection_is_reported(autojump_clock: MockClock, rig: Rig) -> None:
     told: list[str] = []
     rig.sessions.state_changed = told.append
     first = await rig.dialled()

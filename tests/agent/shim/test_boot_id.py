@@ -48,7 +48,7 @@ async def elsewhere(tmp_path: Path, own_boot_id: str) -> AsyncIterator[ForkServe
     await forks.aclose()
 
 
-async def test_the_fork_server_tells_the_boot_id_that_it_sees(own_boot_id: str) -> None:
+async def test_the_fork_server_reports_its_boot_id(own_boot_id: str) -> None:
     forks = ForkServer(cgroup=False)
     try:
         assert await forks.boot_id() == own_boot_id == REAL
@@ -96,7 +96,7 @@ async def test_a_boot_id_that_the_shims_cannot_read_is_an_error_of_the_answer(ow
 
 
 @needs_namespaces
-async def test_an_agent_uses_the_id_of_its_shims_and_says_so_if_its_own_differs(tmp_path: Path) -> None:
+async def test_an_agent_uses_the_boot_id_of_its_shims_and_logs_a_difference(tmp_path: Path) -> None:
     """The agent's own view is covered by a bind mount; the fork server runs in the outer namespace, as a unit would."""
     inner = tmp_path / "boot_id"
     inner.write_text(f"{OTHER}\n")

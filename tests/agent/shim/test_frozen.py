@@ -40,7 +40,7 @@ def test_a_frozen_file_is_started_with_the_argument_that_makes_it_the_fork_serve
     assert command_line.program() == ["/proc/self/exe", command_line.FORK_SERVER]
 
 
-def test_the_frozen_file_is_a_command_line_too(frozen: Path) -> None:
+def test_the_frozen_file_works_as_a_command_line(frozen: Path) -> None:
     done = subprocess.run([str(frozen), "--version"], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0 and done.stdout.startswith("clarion-agent "), done.stderr
     refused = subprocess.run([str(frozen), "-P"], capture_output=True, text=True, timeout=30, check=False)

@@ -20,7 +20,7 @@ def put(path: Path, text: str = TOKEN) -> Path:
     return path
 
 
-def test_defaults_find_a_server_beside_make_run(tmp_path: Path) -> None:
+def test_the_defaults_find_the_server_of_make_run(tmp_path: Path) -> None:
     put(tmp_path / "here" / "data" / "admin.token", f"{TOKEN}\n")
     assert locate_server(None, None, {}, tmp_path / "home", tmp_path / "here") == ("http://127.0.0.1:8440", TOKEN, True)
 
@@ -93,7 +93,7 @@ def test_an_invalid_address_is_wrong_usage(tmp_path: Path, address: str) -> None
     assert "pw" not in str(caught.value)
 
 
-def test_no_server_exits_69_and_says_how_to_start_one(token_file: Path) -> None:
+def test_a_missing_server_exits_69_and_names_the_command_to_start_one(token_file: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -38,16 +38,14 @@ def test_hosts_may_be_separated_by_commas_and_repeated(clarion: Clarion, fake: F
     assert sent(clarion, fake, "--hosts", "a, b", "--hosts", "c", "--", "true")["targets"] == ["a", "b", "c"]
 
 
-def test_shell_text_goes_as_a_command(clarion: Clarion, fake: Fake) -> None:
+def test_shell_text_is_sent_as_a_command(clarion: Clarion, fake: Fake) -> None:
     assert sent(clarion, fake, "--hosts", "all", "--shell", "df -h | tail -1") == {
         "targets": ["all"],
         "command": "df -h | tail -1",
     }
 
 
-def test_a_script_goes_with_its_interpreter_its_arguments_and_its_name(
-    clarion: Clarion, fake: Fake, tmp_path: Path
-) -> None:
+def test_a_script_is_sent_with_interpreter_arguments_and_name(clarion: Clarion, fake: Fake, tmp_path: Path) -> None:
     script = tmp_path / "check.py"
     script.write_text("print('é')\n")
     body = sent(
@@ -94,7 +92,7 @@ def test_every_option_reaches_its_field(clarion: Clarion, fake: Fake) -> None:
 
 
 @pytest.mark.parametrize("from_file", [True, False])
-def test_standard_input_goes_exactly(clarion: Clarion, fake: Fake, tmp_path: Path, from_file: bool) -> None:
+def test_standard_input_is_sent_exactly(clarion: Clarion, fake: Fake, tmp_path: Path, from_file: bool) -> None:
     data = bytes(range(256))
     file = tmp_path / "in"
     file.write_bytes(data)

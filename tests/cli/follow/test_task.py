@@ -108,7 +108,7 @@ def test_ctrl_c_reports_that_the_task_continues_and_how_to_attach_or_cancel(
     assert not [seen for seen in fake.seen if seen.path.endswith("/cancel")]
 
 
-def test_progress_goes_to_standard_error_in_plain_lines(clarion: Clarion, fake: Fake) -> None:
+def test_progress_is_printed_to_standard_error_in_plain_lines(clarion: Clarion, fake: Fake) -> None:
     fake.task("completed", [host_row(1), host_row(2)])
     result = clarion("run", "--hosts", "all", "--jsonl", "--", "true")
     assert "running: 0 of 2 hosts ended\n" in result.stderr

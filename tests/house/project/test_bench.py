@@ -32,7 +32,7 @@ def test_the_tally_bench_measures_both_twins(monkeypatch: pytest.MonkeyPatch) ->
     assert "_speedups.tally.tally_c" in text
 
 
-def test_the_selector_bench_checks_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_selector_bench_checks_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_selector, "REPEATS", 1)
     monkeypatch.setattr(bench_selector, "HOSTS", 600)
     assert sum(" ms  " in line for line in bench_selector.lines()) == len(bench_selector.SELECTORS)
@@ -41,7 +41,7 @@ def test_the_selector_bench_checks_what_was_found(monkeypatch: pytest.MonkeyPatc
         list(bench_selector.lines())
 
 
-def test_the_route_bench_measures_both_twins_and_what_they_replace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_route_bench_measures_both_twins_and_separate_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_engine, "HOSTS", 50)
     monkeypatch.setattr(bench_route, "SECONDS", 0.001)
     text = "\n".join(bench_route.lines())

@@ -50,7 +50,7 @@ def test_others_get_the_one_command_to_run(
     assert "missing: a thing; on Debian, 'sudo apt-get install thing-dev libthing' brings it" in capsys.readouterr().out
 
 
-def test_what_can_be_done_without_is_done_without_and_said(
+def test_an_optional_package_is_left_out_with_a_message(
     need: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lacking(need, monkeypatch, uid=1000, without="it is slower")
@@ -58,9 +58,7 @@ def test_what_can_be_done_without_is_done_without_and_said(
     assert "going on without a thing: it is slower" in capsys.readouterr().out
 
 
-def test_an_installation_that_changes_nothing_is_not_taken_for_a_cure(
-    need: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installation_without_effect_is_an_error(need: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking(need, monkeypatch, uid=0)
     assert need.main("build") == 1
 

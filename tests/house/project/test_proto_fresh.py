@@ -17,7 +17,7 @@ def sources(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.capability("Z12")
-def test_proto_gen_is_what_command_proto_generates(tmp_path: Path) -> None:
+def test_proto_gen_equals_the_output_of_the_generator(tmp_path: Path) -> None:
     subprocess.run([sys.executable, str(ROOT / "proto/generate.py"), str(tmp_path)], check=True)
     assert sources(tmp_path) == sources(ROOT / "proto/gen"), "run 'make proto' and commit the result"
     fresh = FileDescriptorProto.FromString((tmp_path / "command.binpb").read_bytes())

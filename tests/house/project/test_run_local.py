@@ -87,7 +87,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_it_says_where_everything_is_and_ends_cleanly(run: Run, how: signal.Signals) -> None:
+def test_run_local_prints_all_places_and_ends_cleanly(run: Run, how: signal.Signals) -> None:
     run.wait_for("Ctrl-C ends it.")
     said = run.said()
     assert f"http://127.0.0.1:{run.ports[0]}/" in said

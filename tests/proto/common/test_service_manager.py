@@ -52,7 +52,7 @@ def test_an_abstract_address_begins_with_an_at_sign() -> None:
 
 
 @pytest.mark.parametrize("text", ["one\nREADY=1", "tab\tbed", "x" * 1000, "\ud800", "höst"])
-def test_a_status_is_one_field_whatever_it_contains(listener: tuple[socket.socket, str], text: str) -> None:
+def test_a_status_is_one_field_for_any_text(listener: tuple[socket.socket, str], text: str) -> None:
     sock, path = listener
     ServiceManager({"NOTIFY_SOCKET": path}).status(text)
     found = said(sock)
@@ -82,7 +82,7 @@ def test_the_watchdog_is_that_of_this_process(environment: dict[str, str], secon
     assert ServiceManager(dict(environment), pid=7).watchdog is None, "without a socket nothing could be sent"
 
 
-def test_a_manager_that_has_gone_is_no_error(tmp_path: Path) -> None:
+def test_a_lost_service_manager_is_not_an_error(tmp_path: Path) -> None:
     manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     manager.ready("x")
     assert manager.failed == "No such file or directory"

@@ -11,7 +11,7 @@ import pytest
 from proto.common.terminal import Terminal
 
 
-def test_a_terminal_has_gone_when_its_other_end_is_closed() -> None:
+def test_a_terminal_is_lost_when_its_other_end_closes() -> None:
     master, slave = pty.openpty()
     try:
         terminal = Terminal(slave)
@@ -23,7 +23,7 @@ def test_a_terminal_has_gone_when_its_other_end_is_closed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe", "null", "closed"])
-def test_what_was_no_terminal_never_goes(tmp_path: Path, kind: str) -> None:
+def test_a_stream_that_is_not_a_terminal_is_never_lost(tmp_path: Path, kind: str) -> None:
     if kind == "pipe":
         fd, other = os.pipe()
         os.close(other)

@@ -124,7 +124,7 @@ def test_only_one_stream_is_attached_at_a_time_and_only_with_a_tag(impl: ModuleT
             r.conn.attach(1, 0)
 
 
-def test_other_calls_run_beside_it_through_grpclib(impl: ModuleType) -> None:
+def test_other_calls_use_grpclib_at_the_same_time(impl: ModuleType) -> None:
     with rig(impl) as r:
         peer = client(r)
         peer.send_headers(3, HEADERS_OF_A_CALL)
@@ -160,7 +160,7 @@ def test_after_detaching_grpclib_ends_the_call_with_trailers(impl: ModuleType) -
         assert r.rows == [ROW]
 
 
-def test_data_that_comes_after_detaching_goes_to_grpclib(impl: ModuleType) -> None:
+def test_data_after_detaching_is_given_to_grpclib(impl: ModuleType) -> None:
     with attached(impl) as r:
         r.give(frame(DATA, 0, 1, grpc(ACCEPTED)[:7]))
         r.conn.detach()
