@@ -122,22 +122,39 @@ async def test_both_restart_at_once_as_in_an_upgrade(
     await kept(server, command, tmp_path / "gate")
 
 
-async def test_the_service_ends_the_processes_of_a_killed_shim(split: tuple[Peer, AgentProcess, ShimsUnit]) -> None:
-    server, process, _ = split
-    command = await server.dispatch(command="sleep 1000 & sleep 1000")
-    await server.get("started", command)
-    started = records.read_started(process.directory(command))
-    assert started is not None
-    left: list[linux.Process] = []
-    while not left:
-        await trio.sleep(0.01)
-        left = [one for one in linux.processes().values() if one.parent == started.child_pid]
-    process.kill_shim(command, children=False)
-    result = await server.result(command)
-    assert (result.outcome, result.error_code) == (Outcome.LOST, "shim_died")
-    for one in left:
-        now = linux.process(one.pid)
-        assert now is None or now.dead or now.starttime != one.starttime
+WITHOUT_SWEEP = """
+import sys
+from agent.main import main
+from agent.shim.system import tree
+def refuse(directory):
+    raise AssertionError("the sandbox of the agent does not allow it")
+tree.sweep_here = refuse
+sys.argv = ["clarion-agent", "run"]
+main()
+"""
+
+
+async def test_the_service_ends_the_processes_of_a_killed_shim(tmp_path: Path, unit: ShimsUnit) -> None:
+    async with (
+        peer(TOKEN) as server,
+        agent(tmp_path, server.port, begin=False, shims_socket=unit.path) as process,
+    ):
+        await process.start(before=[sys.executable, "-c", WITHOUT_SWEEP])
+        await server.welcomed(1)
+        command = await server.dispatch(command="sleep 1000 & sleep 1000")
+        await server.get("started", command)
+        started = records.read_started(process.directory(command))
+        assert started is not None
+        left: list[linux.Process] = []
+        while not left:
+            await trio.sleep(0.01)
+            left = [one for one in linux.processes().values() if one.parent == started.child_pid]
+        process.kill_shim(command, children=False)
+        result = await server.result(command)
+        assert (result.outcome, result.error_code) == (Outcome.LOST, "shim_died")
+        for one in left:
+            now = linux.process(one.pid)
+            assert now is None or now.dead or now.starttime != one.starttime
 
 
 @needs_namespaces
