@@ -11,7 +11,7 @@ from tests.deploy.boot.site import Site
 
 pytestmark = [pytest.mark.system, pytest.mark.boot, pytest.mark.timeout(1800)]
 PACKAGES = ("clarion-agent", "clarion-server")
-SECURITY = {"clarion-server.service": 1.5, "clarion-backup.service": 1.5}
+SECURITY = {"clarion-agent.service": 2.5, "clarion-server.service": 1.5, "clarion-backup.service": 1.5}
 """Unit → highest exposure that `systemd-analyze security` may compute for it."""
 
 
