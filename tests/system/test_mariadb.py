@@ -94,7 +94,7 @@ def start(tmp_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("more", "password", "words"),
     [
-        ((), "wrong", "Access denied"),
+        ((), "not-the-password", "Access denied"),
         (("store.tls=verify",), PASSWORD, "certificate"),
         (("store.database=nowhere",), PASSWORD, "nowhere"),
     ],
