@@ -153,3 +153,25 @@ async def test_filters_of_tasks_are_chips_with_presets_and_part_of_the_address(
 
     assert await trio.to_thread.run_sync(browse, script, address) == []
     world.shutdown.set()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+async def test_an_open_menu_is_inside_the_page(world: World, nursery: trio.Nursery, width: int) -> None:
+    address = await served(world, nursery)
+
+    def script(page: Page, browser: Browser) -> None:
+        page.set_viewport_size({"width": width, "height": 900})
+        sign_in(page)
+        page.goto("/hosts")
+        for name in ("Columns", "Export"):
+            page.get_by_text(name, exact=True).click()
+            menu = page.locator("details.menu[open] > div")
+            expect(menu).to_be_visible()
+            box = menu.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, (name, box)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.get_by_text(name, exact=True).click()
+
+    complaints = await trio.to_thread.run_sync(browse, script, address)
+    assert not complaints, complaints
