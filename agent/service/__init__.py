@@ -1,1 +1,1 @@
-"""What the agent does as a service: reload, watchdog, and checks at its start."""
+"""The agent as a system service: reload, watchdog, checks at the start, and the shims service."""

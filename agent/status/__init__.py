@@ -1,1 +1,1 @@
-"""What `clarion-agent status` shows: the connection, the certificate, and the journal of a state directory."""
+"""The report of `clarion-agent status`: the connection, the certificate, and the journal of a state directory."""

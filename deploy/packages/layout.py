@@ -1,4 +1,4 @@
-"""What is packaged: the programs, their parts of the source tree, and where they are installed.
+"""The content of the packages: the programs, their parts of the source tree, and where they are installed.
 
 Each program has its own folder with its libraries, so that its import names (`server`, `agent`, `proto`) never meet
 those of other software. All programs share one interpreter, the package clarion-runtime.

@@ -128,7 +128,7 @@ def install(program: Program, runtime: Runtime, clarion: Path, into: Path) -> No
 
 
 def kept(program: Program, name: str) -> bool:
-    """Whether a file of Clarion's wheel belongs to a program."""
+    """True if a file of Clarion's wheel belongs to a program."""
     if ".dist-info/" in name:
         return not name.endswith(("/RECORD", "/entry_points.txt", "/top_level.txt"))
     if name.endswith((".c", ".pxd", ".pyi", ".html")) and name.startswith("_speedups/"):

@@ -39,7 +39,7 @@ class ServiceManager:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a service manager that expects messages."""
+        """True if a service manager expects messages."""
         return bool(self._address)
 
     def ready(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""What both kinds of databases offer to a backup."""
+"""The interface of a database that can be backed up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.store.migrate import migrations
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a database says about itself.
+    """The identity and schema of a database, and its rows by table.
 
     Attributes:
         database_id: Its id; None if no release has given it one.

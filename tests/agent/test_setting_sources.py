@@ -20,7 +20,7 @@ KUBERNETES = {
     "CLARION_AGENT_PORT_8441_TCP_ADDR": "10.0.0.1",
     "CLARION_AGENT_PORT_8441_TCP_PROTO": "tcp",
 }
-"""What Kubernetes sets in every container for a service named clarion-agent."""
+"""Variables that Kubernetes sets in every container if there is a service named clarion-agent."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the packages contain, as deb and as rpm; the packaged programs run with nothing but their own folder."""
+"""The contents of the packages, as deb and as rpm; the packaged programs run with nothing but their own folder."""
 
 from __future__ import annotations
 

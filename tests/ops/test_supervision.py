@@ -1,4 +1,4 @@
-"""What a service manager hears from the server."""
+"""The messages that the server sends to a service manager."""
 
 from __future__ import annotations
 

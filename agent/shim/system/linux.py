@@ -269,7 +269,7 @@ def processes() -> dict[int, Process]:
 
 
 class _ProcessHandles:
-    """Whether this kernel has handles of processes: pidfd_open since Linux 5.3, pidfd_send_signal since 5.1."""
+    """True if this kernel has handles of processes: pidfd_open since Linux 5.3, pidfd_send_signal since 5.1."""
 
     usable = True
 

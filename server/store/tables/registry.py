@@ -102,4 +102,4 @@ WORDS: Mapping[str, Table[Any]] = {table.name: table for table in reversed(TABLE
     "execution": EXECUTION,
     "execution_but_version": replace(EXECUTION, fixed=EXECUTION.fixed | {"version"}),
 }
-"""What the queries call each table."""
+"""The name of each table in the queries."""

@@ -75,7 +75,7 @@ async def change(call: ApiRequest, name: str, body: HostSetBody) -> HostSet:
 
 
 def fields(limits: Limits) -> dict[str, Schema]:
-    """What the OpenAPI description says about the fields of both bodies."""
+    """OpenAPI keywords of the fields of both bodies."""
     selector = SELECTOR | {"minLength": 1, "maxLength": limits.expressions.chars}
     return {
         "name": {"pattern": NAME},

@@ -1,4 +1,4 @@
-"""What the agent does with a shims service that is missing, of another version, or no shims service at all."""
+"""The agent meets a missing shims service, one of another version, and a socket of another program."""
 
 from __future__ import annotations
 

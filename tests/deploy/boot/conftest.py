@@ -25,11 +25,13 @@ DIST = "CLARION_BOOT_DIST"
 @pytest.fixture(scope="session")
 def dist(request: pytest.FixtureRequest) -> Path:
     """The folder of the packages."""
+    # 'make boot' asks for these tests, so they must not pass by being left out
+    unavailable = pytest.fail if DIST in os.environ else pytest.skip
     if os.geteuid() != 0:
-        pytest.skip("systemd-nspawn needs root")
+        unavailable("systemd-nspawn needs root")
     missing = [name for name in NEEDED if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
     if missing:
-        pytest.skip(f"not installed: {' '.join(missing)}")
+        unavailable(f"not installed: {' '.join(missing)}")
     if DIST in os.environ:
         return Path(os.environ[DIST])
     built: Built = request.getfixturevalue("built")

@@ -78,7 +78,7 @@ class Machine:
         self._nspawn, self.leader = None, 0
 
     def console(self) -> str:
-        """What nspawn and the machine have written to its console."""
+        """The text that nspawn and the machine have written to the console."""
         return self.root.with_suffix(".console").read_text(errors="replace")
 
     def words(self, *words: str) -> list[str]:

@@ -14,7 +14,7 @@ from deploy.packages.__main__ import CACHE
 NEEDED = ("systemd", "systemd-sysv", "dbus", "procps")
 """A minimal Debian with systemd as process 1. There is no Python in it."""
 PYTHON = "python3.11"
-"""What packages of the system's own Python need in addition."""
+"""Debian packages that are also needed if Clarion's packages use the system's Python."""
 
 
 def cache() -> Path:

@@ -15,7 +15,7 @@ REPOSITORY = "/srv/clarion"
 SOURCES = f"deb [signed-by=/etc/apt/keyrings/clarion.asc] file:{REPOSITORY} stable main\n"
 CLI = "clarion --token-file /var/lib/clarion/admin.token"
 EXIT_CODE = 7
-"""Of every command: 0 could be made up by something that knows nothing."""
+"""Exit code of every command. It is not 0, because a program that lost the real one might report 0."""
 numbers = itertools.count(1)
 
 

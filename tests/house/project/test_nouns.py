@@ -38,7 +38,7 @@ NOUN = {
     "server/web/page/static/nouns/hosts/sets.json",
     "server/cli/nouns/sets.py",
 }
-"""What a host set costs as a noun. Migration 014 is older than files for both databases; a new noun has one file."""
+"""The files of a host set as a noun. Migration 014 is older than files for both databases; a new noun has one file."""
 GRAMMAR = {
     "server/cli/host_arguments.py",
     "server/core/selectors/evaluate.py",
@@ -47,7 +47,7 @@ GRAMMAR = {
     "server/web/page/static/pages/help.js",
     "server/web/service/targets.py",
 }
-"""What `@NAME` costs in selectors: the feature for which there are host sets."""
+"""The files of `@NAME` in selectors, the feature for which there are host sets."""
 TASKS = {
     "server/core/model/task.py",
     "server/cli/commands/tasks/show.py",
@@ -59,7 +59,7 @@ TASKS = {
     "server/web/service/create_task.py",
     "server/web/service/rerun_task.py",
 }
-"""What it costs that a task keeps the version of each set that it used."""
+"""The files by which a task keeps the version of each set that it used."""
 
 
 def product(files: list[Path]) -> list[Path]:
